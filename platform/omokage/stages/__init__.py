@@ -1,0 +1,1 @@
+"""Tables: Arrow in, Arrow out; one file, one stage."""

@@ -1,0 +1,1 @@
+"""Pixels: numpy arrays in, numpy arrays out."""
