@@ -137,7 +137,7 @@ def warp(
     if not (math.isfinite(scale) and scale > 1e-9):
         raise GeometryError("the matrix has no inverse")
     block = max(1, math.floor(1 / scale + 1e-9))
-    x0, y0, x1, y1 = _region(matrix_23, size, margin=2 * block, shape=picture.shape)
+    x0, y0, x1, y1 = _region(matrix_23, size, block, picture.shape)
     if x0 >= x1 or y0 >= y1:
         return np.zeros((size, size, 3), np.uint8)
     border = cv2.BORDER_CONSTANT if outside == "black" else cv2.BORDER_REPLICATE
@@ -149,19 +149,22 @@ def warp(
     return np.asarray(chip, np.uint8)
 
 
-def _region(
-    matrix_23: NDArray[np.float64], size: int, margin: int, shape: tuple[int, ...]
-) -> tuple[int, int, int, int]:
-    """Return the x0 y0 x1 y1 of the picture that a chip is made of; empty where it lies outside."""
+def _region(matrix_23: NDArray[np.float64], size: int, block: int, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Return the x0 y0 x1 y1 of the picture that a chip is made of; empty where it lies outside.
+
+    Two blocks more than the chip on each side, of which up to one goes again to make whole blocks of the rest.
+    """
     corner_42 = np.array([[0, 0], [size, 0], [0, size], [size, size]]) - 0.5
     source_42 = np.linalg.solve(matrix_23[:, :2], (corner_42 - matrix_23[:, 2]).T).T
-    low_2 = np.clip(np.floor(source_42.min(axis=0)) - margin, 0, (shape[1], shape[0]))
-    high_2 = np.clip(np.ceil(source_42.max(axis=0)) + margin + 1, 0, (shape[1], shape[0]))
+    limit_2 = np.array([shape[1], shape[0]])
+    low_2 = np.clip(np.floor(source_42.min(axis=0)) - 2 * block, 0, limit_2)
+    high_2 = np.clip(np.ceil(source_42.max(axis=0)) + 2 * block + 1, 0, limit_2)
+    high_2 -= np.where(high_2 < limit_2, (high_2 - low_2) % block, 0)
     return int(low_2[0]), int(low_2[1]), int(high_2[0]), int(high_2[1])
 
 
 def _average_blocks(region: NDArray[np.uint8], block: int, border: int) -> NDArray[np.uint8]:
-    """Return the means over blocks of ``block`` by ``block`` pixels, the last ones filled up from the border."""
+    """Return the means over blocks of ``block`` by ``block`` pixels, filled up where the picture ends before them."""
     height, width = region.shape[:2]
     below, right = -height % block, -width % block
     if below or right:
