@@ -186,17 +186,19 @@ def _parse(text: str) -> tuple[FloatArray, FloatArray, IntArray, IntArray]:
 
 
 def _mask(jpeg: bytes) -> FloatArray:
-    grey = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
-    return cv2.GaussianBlur(grey, (0, 0), 1.5).astype(np.float32) / 255
+    grey = np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE))
+    return np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.5) / 255, np.float32)
 
 
 def _sample(mask: FloatArray, uv_V2: FloatArray) -> FloatArray:
     side = mask.shape[0] - 1
     column = np.clip(uv_V2[:, 0] * side, 0, side).astype(np.int32)
     row = np.clip((1 - uv_V2[:, 1]) * side, 0, side).astype(np.int32)
-    return mask[row, column]
+    return np.asarray(mask[row, column], np.float32)
 
 
 def _face(rest_V3: FloatArray) -> NDArray[np.bool_]:
     turn = np.arctan2(rest_V3[:, 0], rest_V3[:, 2] - 0.45)
-    return (rest_V3[:, 1] > 6.15) & (rest_V3[:, 1] < 7.95) & (np.abs(turn) < 1.25) & (rest_V3[:, 2] > 0.6)
+    return np.asarray(
+        (rest_V3[:, 1] > 6.15) & (rest_V3[:, 1] < 7.95) & (np.abs(turn) < 1.25) & (rest_V3[:, 2] > 0.6), bool
+    )

@@ -118,12 +118,68 @@ def draw_shot(seed: int, person: int, shot: int, size: int, *, pose: Pose | None
     )
     if times > 1:
         canvas = np.asarray(cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
-        # centre of the first pixel is (0, 0) at either size
-        seen = scene.Seen(
-            landmarks=(seen.landmarks + 0.5) / np.float32(times) - np.float32(0.5),
-            box=(seen.box + 0.5) / np.float32(times) - np.float32(0.5),
-        )
+        seen = _scaled(seen, np.float32(1 / times))
     return Drawn(_camera(rng, canvas), seen, pose, name, light.name)
+
+
+def group(seed: int, people_numbers: tuple[int, ...], shot: int, size: int) -> list[Drawn]:
+    """Return one picture of several people, once for each of them; the first stands nearest.
+
+    Args:
+        seed: Of the whole population.
+        people_numbers: Who, 2 to 4 of them.
+        shot: Number of the picture.
+        size: Side of the picture in px.
+    """
+    rng = np.random.default_rng([seed, people_numbers[0], 7, shot])
+    canvas = background(rng, size)
+    light = LIGHTS[int(rng.integers(len(LIGHTS)))]
+    names = [list(EXPRESSIONS)[int(rng.integers(len(EXPRESSIONS)))] for _ in people_numbers]
+    poses = [Pose(*(round(float(a), 2) for a in rng.normal(0, (10, 5, 4)).clip(-25, 25))) for _ in people_numbers]
+    column = rng.permutation(len(people_numbers))
+    pitch = size / len(people_numbers)  # px from one to the next
+    seen: dict[int, scene.Seen] = {}
+    for place in reversed(range(len(people_numbers))):
+        nearness = 1.15 if place == 0 else float(rng.uniform(0.8, 0.95))
+        scale = pitch / 2.5 * nearness
+        centre = (pitch * (column[place] + 0.5), size * 0.45 + scale * rng.uniform(-0.25, 0.25))
+        seen[place] = scene.paint(
+            canvas,
+            people.person(seed, people_numbers[place]),
+            Shot(
+                pose=poses[place],
+                centre=(float(centre[0]), float(centre[1])),
+                scale=scale,
+                distance=12.0,
+                expression=EXPRESSIONS[names[place]],
+                light=light,
+            ),
+        )
+    picture = _camera(rng, canvas)
+    return [Drawn(picture, seen[place], poses[place], names[place], light.name) for place in range(len(people_numbers))]
+
+
+def crop(drawn: Drawn, share: float) -> Drawn:
+    """Return the middle of a picture, ``share`` of its side, with the truth moved along."""
+    size = drawn.picture.shape[0]
+    cut = round(size * (1 - share) / 2)
+    picture = np.ascontiguousarray(drawn.picture[cut : size - cut, cut : size - cut])
+    seen = scene.Seen(landmarks=drawn.seen.landmarks - cut, box=drawn.seen.box - cut)
+    return drawn._replace(picture=picture, seen=seen)
+
+
+def shrink(drawn: Drawn, share: float) -> Drawn:
+    """Return a picture at ``share`` of its side, with the truth moved along."""
+    size = max(1, round(drawn.picture.shape[0] * share))
+    factor = np.float32(size / drawn.picture.shape[0])
+    picture = np.asarray(cv2.resize(drawn.picture, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+    return drawn._replace(picture=picture, seen=_scaled(drawn.seen, factor))
+
+
+def _scaled(seen: scene.Seen, factor: np.float32) -> scene.Seen:
+    # the centre of the first pixel is (0, 0) at either size
+    half = np.float32(0.5)
+    return scene.Seen(landmarks=(seen.landmarks + half) * factor - half, box=(seen.box + half) * factor - half)
 
 
 def background(rng: np.random.Generator, size: int) -> Picture:
@@ -141,7 +197,7 @@ def background(rng: np.random.Generator, size: int) -> Picture:
             cv2.rectangle(small, (x, y), (x + int(rng.integers(3, 50)), y + int(rng.integers(10, 90))), colour, -1)
     small = cv2.GaussianBlur(small, (0, 0), float(rng.uniform(0.8, 4.0)))
     small += rng.normal(0, 3, (side, side, 1)).astype(np.float32)
-    return np.clip(cv2.resize(small, (size, size), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(cv2.resize(small, (size, size), interpolation=cv2.INTER_CUBIC), 0, 255), np.uint8)
 
 
 def _pose(rng: np.random.Generator) -> Pose:

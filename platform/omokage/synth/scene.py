@@ -149,7 +149,7 @@ def _dressed(person: Person) -> FloatArray:
 
 
 def _middle(point_V3: FloatArray, index_K: NDArray[np.int32]) -> FloatArray:
-    return (0.5 * (point_V3[index_K].min(0) + point_V3[index_K].max(0))).astype(np.float32)
+    return np.asarray((0.5 * (point_V3[index_K].min(0) + point_V3[index_K].max(0))), np.float32)
 
 
 def _pose(person: Person, shot: Shot) -> _Posed:
@@ -180,7 +180,7 @@ def rotation(pose: Pose) -> FloatArray:
     turn = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
     lift = np.array([[1, 0, 0], [0, np.cos(pitch), np.sin(pitch)], [0, -np.sin(pitch), np.cos(pitch)]])
     tilt = np.array([[np.cos(roll), np.sin(roll), 0], [-np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
-    return (turn @ lift @ tilt).astype(np.float32)
+    return np.asarray((turn @ lift @ tilt), np.float32)
 
 
 def _seen(posed: _Posed) -> Seen:
@@ -204,7 +204,7 @@ def _normals(point_V3: FloatArray, triangle_T3: NDArray[np.int32]) -> FloatArray
     normal_V3 = np.stack(
         [np.bincount(flat, np.tile(face_T3[:, k], 3), minlength=len(point_V3)) for k in range(3)], axis=1
     )
-    return (normal_V3 / (np.linalg.norm(normal_V3, axis=1, keepdims=True) + 1e-12)).astype(np.float32)
+    return np.asarray((normal_V3 / (np.linalg.norm(normal_V3, axis=1, keepdims=True) + 1e-12)), np.float32)
 
 
 def _around(value_V: FloatArray) -> FloatArray:
@@ -265,7 +265,7 @@ def _unshadowed(world_V3: FloatArray, lamp: FloatArray) -> FloatArray:
     seen_V = 1 - hidden_V.astype(np.float32)
     for _ in range(2):
         seen_V = 0.5 * seen_V + 0.5 * _around(seen_V)
-    return (0.15 + 0.85 * seen_V).astype(np.float32)
+    return np.asarray((0.15 + 0.85 * seen_V), np.float32)
 
 
 def _colour(person: Person, value_P6: FloatArray) -> FloatArray:
@@ -285,7 +285,7 @@ def _colour(person: Person, value_P6: FloatArray) -> FloatArray:
     colour_P3 += (np.array(person.lips, np.float32) - colour_P3) * lips_P1
     cloth = value_P6[:, 1] < person.neckline + 0.35 * np.abs(value_P6[:, 0])
     colour_P3[cloth & (value_P6[:, 1] < 5.75)] = person.cloth
-    return colour_P3.astype(np.float32)
+    return np.asarray(colour_P3, np.float32)
 
 
 def _eyes(person: Person, shot: Shot, turn_33: FloatArray, value_PC: FloatArray) -> FloatArray:
@@ -308,7 +308,7 @@ def _eyes(person: Person, shot: Shot, turn_33: FloatArray, value_PC: FloatArray)
     half = lamp / np.linalg.norm(lamp) + np.array([0, 0, 1], np.float32)
     glint_P = np.clip((out_P3 @ turn_33.T) @ (half / np.linalg.norm(half)), 0, 1) ** 260 * 0.8
     soft_P3 = 0.5 * value_PC[:, :3] + 0.5 * value_PC[:, :3].mean(0)
-    return (colour_P3 * lid * soft_P3 + glint_P[:, None] * np.mean(shot.light.key)).astype(np.float32)
+    return np.asarray((colour_P3 * lid * soft_P3 + glint_P[:, None] * np.mean(shot.light.key)), np.float32)
 
 
 def _encode(linear_P3: FloatArray) -> Picture:

@@ -82,9 +82,9 @@ def _clouds(rng: np.random.Generator, size: float) -> FloatArray:
     """Return smooth noise with spots of about ``size`` px, mean 0, standard deviation 1."""
     shrink = max(1, int(size / 2))
     small = rng.standard_normal((SHEET[0] // shrink, SHEET[1] // shrink), dtype=np.float32)
-    small = cv2.GaussianBlur(small, (0, 0), size / shrink)
+    small = np.asarray(cv2.GaussianBlur(small, (0, 0), size / shrink), np.float32)
     small = small / (small.std() + 1e-6)
-    return cv2.resize(small, SHEET[::-1], interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(small, SHEET[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def _strands(rng: np.random.Generator) -> FloatArray:
@@ -93,7 +93,7 @@ def _strands(rng: np.random.Generator) -> FloatArray:
     streak = cv2.GaussianBlur(noise, (0, 0), sigmaX=0.9, sigmaY=18) + 0.25 * cv2.GaussianBlur(
         noise, (0, 0), sigmaX=5, sigmaY=40
     )
-    return streak / (streak.std() + 1e-6)
+    return np.asarray(streak / (streak.std() + 1e-6), np.float32)
 
 
 def _spot(turn: FloatArray, height: FloatArray, at: tuple[float, float], size: tuple[float, float]) -> FloatArray:
@@ -118,7 +118,7 @@ def _dot(out: FloatArray, person: Person, rng: np.random.Generator) -> None:
         _disc(shade, (turn, high), rng.uniform(0.8, 1.8), rng.uniform(0.55, 0.85))
     for _ in range(int(rng.poisson(1.6))):
         _disc(shade, (rng.uniform(-0.8, 0.8), rng.uniform(6.3, 7.8)), rng.uniform(1.8, 4.0), rng.uniform(0.2, 0.5))
-    shade = cv2.GaussianBlur(shade, (0, 0), 0.8)
+    shade = np.asarray(cv2.GaussianBlur(shade, (0, 0), 0.8), np.float32)
     out *= shade[..., None] ** np.array([0.7, 1.0, 1.1], np.float32)
 
 
@@ -140,7 +140,7 @@ def _wrinkle(out: FloatArray, person: Person, rng: np.random.Generator) -> None:
         for slope in (-0.35, 0.0, 0.3):
             turn_M = np.linspace(0.56, 0.56 + rng.uniform(0.08, 0.16), 12)
             _line(shade, side * turn_M, 7.27 + slope * (turn_M - 0.5))
-    shade = cv2.GaussianBlur(shade, (0, 0), 1.6)
+    shade = np.asarray(cv2.GaussianBlur(shade, (0, 0), 1.6), np.float32)
     out *= 1 - (1 - shade[..., None]) * (person.age - 0.2) * np.array([0.5, 0.7, 0.7], np.float32)
 
 
@@ -159,7 +159,7 @@ def _brows(person: Person, turn: FloatArray, height: FloatArray, rng: np.random.
     inside = 1 / (1 + np.exp(np.clip((np.abs(height - middle) - half) / 0.010, -30, 30)))
     ends = np.clip(along * 12 + 0.5, 0, 1) * np.clip((1 - along) * 8, 0, 1)
     hairs = np.clip(1 + 0.3 * _clouds(rng, 1.2), 0, 1.3)
-    return np.clip(dense * inside * ends * hairs, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(dense * inside * ends * hairs, 0, 1), np.float32)
 
 
 def _beard(turn: FloatArray, height: FloatArray, rng: np.random.Generator) -> FloatArray:
@@ -169,7 +169,7 @@ def _beard(turn: FloatArray, height: FloatArray, rng: np.random.Generator) -> Fl
     share *= 1 / (1 + np.exp(np.clip((away - 1.45) / 0.05, -30, 30)))
     share *= 1 / (1 + np.exp(np.clip((6.05 - height) / 0.05, -30, 30)))
     chin = _spot(turn, height, (0.0, 6.43), (0.14, 0.05))  # thin below the lip
-    return np.clip(share * (1 - 0.5 * chin) * (0.85 + 0.2 * _clouds(rng, 1.5)), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(share * (1 - 0.5 * chin) * (0.85 + 0.2 * _clouds(rng, 1.5)), 0, 1), np.float32)
 
 
 def hair_share(hair: Hair, turn: FloatArray, height: FloatArray) -> FloatArray:
@@ -185,7 +185,7 @@ def hair_share(hair: Hair, turn: FloatArray, height: FloatArray) -> FloatArray:
     if hair.style in ("medium", "long"):
         floor = 6.3 if hair.style == "medium" else 4.0
         drop = 1 / (1 + np.exp(-(away - 1.32) / 0.06))
-        line = line * (1 - drop) + np.minimum(line, floor) * drop
+        line = np.asarray(line * (1 - drop) + np.minimum(line, floor) * drop, np.float32)
     soft = 0.025 if hair.style != "buzz" else 0.06
     share = 1 / (1 + np.exp(-np.clip((height - line) / soft, -30, 30)))
-    return (share * (0.72 if hair.style == "buzz" else 1.0)).astype(np.float32)
+    return np.asarray((share * (0.72 if hair.style == "buzz" else 1.0)), np.float32)
