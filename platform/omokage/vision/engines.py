@@ -5,7 +5,6 @@ The programs are imported when they are asked for: one that is missing or broken
 Shape key: H rows = columns of a face, D numbers a face.
 """
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omokage.errors import ConfigError
+from omokage.vision import silence
 from omokage.vision.graph import Graph
 
 Floats = NDArray[np.float32]
@@ -34,11 +34,7 @@ class Loaded:
 
 def load_openvino(source: Graph, threads: int) -> Loaded:
     """Return runs on OpenVINO's CPU plugin, in float32."""
-    # "import openvino" reports itself to its maker's analytics, and leaves an identifier in the user's home, unless
-    # its telemetry package is missing; then it falls back to a stub of its own.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino
-
+    openvino = silence.import_openvino()
     core = openvino.Core()
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 wherever the processor has it
@@ -113,8 +109,7 @@ def load_torch_half(source: Graph) -> Run:
 
 
 def _session_run(source: Graph, providers: list[Any]) -> Run:
-    import onnxruntime
-
+    onnxruntime = silence.import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

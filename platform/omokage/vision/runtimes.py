@@ -209,16 +209,18 @@ def choose(spec: EncoderSpec, *, threads: int = 1, device: str = "cpu", names: S
     if device not in CANDIDATES:
         raise ConfigError(f'device must be "cpu" or "cuda", got {device!r}')
     faces_N3HH = graph.noise(spec, GPU_FACES if device == "cuda" else max(2, threads))
-    wanted_ND = _reference(spec, threads, faces_N3HH[: max(2, threads)])
-    loaded: dict[str, Runtime] = {}
+    loaded = {REFERENCE: load(REFERENCE, spec, threads=threads)}
+    wanted_ND, usable_N = graph.to_unit(loaded[REFERENCE](faces_N3HH[: max(2, threads)]))
+    if not usable_N.all():
+        raise ConfigError(f"the encoder {spec.name!r} gives no usable numbers for noise (NaN, infinite, or all zero)")
     trials = []
     for name in names or CANDIDATES[device]:
         try:
-            loaded[name] = load(name, spec, threads=threads)
+            if name not in loaded:
+                loaded[name] = load(name, spec, threads=threads)
+            trials.append(_try(loaded[name], faces_N3HH, wanted_ND))
         except ConfigError as error:
             trials.append(Trial(name=name, reason=str(error)))
-            continue
-        trials.append(_try(loaded[name], faces_N3HH, wanted_ND))
     good = sorted((trial for trial in trials if not trial.reason), key=lambda trial: trial.milliseconds)
     for name, runtime in reversed(loaded.items()):
         if not good or name != good[0].name:
@@ -247,15 +249,6 @@ def _load_cuda(name: str, spec: EncoderSpec) -> Runtime:
     run = CUDA_LOADERS[name](graph.read(spec, dynamic=spec.batch != "fixed"))
     limit = {"fixed": 1, "dynamic": None}[spec.batch] if isinstance(spec.batch, str) else spec.batch
     return Batches(name, run, spec.dim, limit)
-
-
-def _reference(spec: EncoderSpec, threads: int, faces_N3HH: Floats) -> Floats:
-    reference = load(REFERENCE, spec, threads=threads)
-    vector_ND, usable_N = graph.to_unit(reference(faces_N3HH))
-    reference.close()
-    if not usable_N.all():
-        raise ConfigError(f"the encoder {spec.name!r} gives no usable numbers for noise (NaN, infinite, or all zero)")
-    return vector_ND
 
 
 def _try(runtime: Runtime, faces_N3HH: Floats, wanted_ND: Floats) -> Trial:
