@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from omokage.errors import ConfigError
 from omokage.vision.faces import DetectConfig, Faces, Name
 
-__all__ = ["DETECTORS", "DetectConfig", "Detector", "Faces", "load"]
+__all__ = ["DETECTORS", "WEIGHTS", "DetectConfig", "Detector", "Faces", "load"]
 
 
 class Detector(Protocol):
@@ -61,6 +61,14 @@ DETECTORS: Final[dict[Name, Callable[[DetectConfig], Detector]]] = {
     "mediapipe-tasks": _mediapipe_tasks,
     "yunet": _yunet,
 }
+
+
+WEIGHTS: Final[dict[Name, tuple[str, ...]]] = {
+    "mediapipe": ("mediapipe-full-range", "mediapipe-landmarker"),
+    "mediapipe-tasks": ("mediapipe-full-range", "mediapipe-landmarker"),
+    "yunet": ("yunet",),
+}
+"""Entries of ``omokage.weights`` that each one opens; to know them, no detector need be built."""
 
 
 def load(config: DetectConfig) -> Detector:

@@ -1,0 +1,80 @@
+"""Settings: from TOML files and JSON to frozen dataclasses, every key and type checked."""
+
+import dataclasses
+import difflib
+import json
+import tomllib
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omokage.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def to_json(config: Any) -> str:
+    """Return a config dataclass as JSON; ``from_json`` gives it back."""
+    return json.dumps(dataclasses.asdict(config), ensure_ascii=False)
+
+
+def from_json(kind: type[T], text: str) -> T:
+    """Return the config that ``to_json`` wrote."""
+    return from_dict(kind, json.loads(text), "config")
+
+
+def from_toml(kind: type[T], file: Path) -> T:
+    """Return the config in a TOML file; keys that it leaves out keep their defaults.
+
+    Raises:
+        ConfigError: The file cannot be read, or has a key or value that ``kind`` does not know.
+    """
+    try:
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"cannot read the settings in {file}: {error}") from error
+    return from_dict(kind, data, str(file))
+
+
+def from_dict(kind: type[T], data: dict[str, Any], where: str) -> T:
+    """Return ``kind`` made from plain values.
+
+    Raises:
+        ConfigError: A key is unknown (the text has the nearest one), missing, or its value is of another type.
+    """
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for key in data:
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(fields)}"
+            raise ConfigError(f"{where}: unknown key {key!r}; {hint}")
+    for name, field in fields.items():
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if required and name not in data:
+            raise ConfigError(f"{where}: the key {name!r} is missing")
+    return kind(**{key: _value(hints[key], value, f"{where}: {key}") for key, value in data.items()})
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    """Return ``value`` as the type ``hint``, or complain."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where} must be a table, and is {value!r}")
+        return from_dict(typing.cast(type[Any], hint), value, where)
+    if origin in (typing.Union, types.UnionType):
+        return None if value is None else _value(next(t for t in inner if t is not type(None)), value, where)
+    if origin is typing.Literal:
+        if value not in inner:
+            raise ConfigError(f"{where} must be one of {', '.join(map(repr, inner))}, and is {value!r}")
+        return value
+    if origin is tuple:
+        kinds = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
+        return tuple(_value(t, v, where) for t, v in zip(kinds, value, strict=True))
+    if hint is float and type(value) is int:
+        return float(value)
+    if isinstance(hint, type) and type(value) is not hint:
+        raise ConfigError(f"{where} must be of type {hint.__name__}, and is {value!r}")
+    return value

@@ -1,0 +1,73 @@
+"""A connection to Ray: a cluster of our own on this machine, or one that runs already."""
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+import ray.data
+
+from omokage.errors import ConfigError
+
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClusterConfig:
+    """Which Ray, and how much of this machine."""
+
+    address: str = "local"
+    """"local" starts a cluster for this run only; "auto" or ip:port joins one."""
+    cpus: int | None = None
+    """CPUs to use; all by default."""
+    gpus: int | None = None
+    """GPUs to use; all by default."""
+    object_store_mb: int | None = None
+    """Shared memory between workers; 1024 MB by default, 128 is enough."""
+
+    def __post_init__(self) -> None:
+        """Reject what Ray could not start with."""
+        if self.cpus is not None and self.cpus < 1:
+            raise ConfigError(f"cpus must be at least 1, and is {self.cpus}")
+        if self.gpus is not None and self.gpus < 0:
+            raise ConfigError(f"gpus must not be negative, and is {self.gpus}")
+        if self.object_store_mb is not None and self.object_store_mb < 80:
+            raise ConfigError(f"object_store_mb must be at least 80, and is {self.object_store_mb}")
+
+
+@contextmanager
+def connected(config: ClusterConfig) -> Iterator[None]:
+    """Be connected to Ray, quietly and without usage reports; a local cluster ends with the block."""
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if config.address == "local":
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one into the home folder
+        ray.init(
+            address="local",
+            num_cpus=config.cpus,
+            num_gpus=config.gpus,
+            object_store_memory=(config.object_store_mb or 1024) * MEGABYTE,
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            **quiet,
+        )
+    else:
+        ray.init(address=config.address, **quiet)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def capacity(config: ClusterConfig) -> tuple[float, float]:
+    """Return the CPUs and GPUs that this run may use of the connected cluster."""
+    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    cpus, gpus = there.get("CPU", 0.0), there.get("GPU", 0.0)
+    return (
+        min(cpus, config.cpus) if config.cpus is not None else cpus,
+        min(gpus, config.gpus) if config.gpus is not None else gpus,
+    )

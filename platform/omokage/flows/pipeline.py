@@ -1,0 +1,92 @@
+"""The stream that every flow over pictures begins with: listed rows in, looked-at rows out."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import ray.data
+
+from omokage import weights
+from omokage.flows.workers import Workers
+from omokage.stages import base
+from omokage.stages.isolate import IsolateConfig, Isolated
+from omokage.stages.look import LookConfig
+from omokage.stages.read import Read, ReadConfig
+
+CHUNK = 256
+"""Pictures of one block, and so of one shard: with chips and crops some 15 MB of shared memory."""
+
+CHUNKS_PER_WORKER = 12
+"""Small inputs are cut finer than ``CHUNK``, so that every worker has its share and the bar moves."""
+
+PICTURES_AT_ONCE = 16
+BYTES_AT_ONCE = 64 << 20
+"""Bounds of what is read ahead and handed to the isolated process in one go."""
+
+QUEUED = 2
+"""Chunks that a worker has in hand: one at work, one waiting."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LookerConfig:
+    """What a looking worker needs."""
+
+    read: ReadConfig
+    look: LookConfig
+    weights: tuple[str, ...]
+    """Model files that its stages open; fetched before the network is gone."""
+
+
+class Looker:
+    """A worker: reads pictures in this process, looks at them in an isolated one."""
+
+    def __init__(self, config: LookerConfig) -> None:
+        for name in config.weights:
+            weights.path(name)
+        self.read = Read(config.read)
+        self.look = Isolated(IsolateConfig(stage="omokage.stages.look:Look", config=config.look))
+        self.ahead = ThreadPoolExecutor(1)
+
+    def __call__(self, chunk: pa.Table) -> Iterator[pa.Table]:
+        """Yield ``chunk`` in parts, looked at; the next part is read meanwhile."""
+        parts = list(_parts(chunk))
+        coming = [self.ahead.submit(base.run, [self.read], part) for part in parts[:1]]
+        for following in [*parts[1:], None]:
+            part = coming.pop().result()
+            if following is not None:
+                coming.append(self.ahead.submit(base.run, [self.read], following))
+            yield self.look(part)
+
+
+def look(pictures: pa.Table, config: LookerConfig, workers: Workers) -> ray.data.Dataset:
+    """Return the stream of ``pictures`` (``LISTED``), looked at: columns ``LISTED`` and ``LOOKED``, in no order."""
+    chunks = [pictures.slice(start, size) for start, size in _cut(pictures.num_rows, workers.look)]
+    return ray.data.from_arrow(chunks).map_batches(
+        Looker,
+        fn_constructor_kwargs={"config": config},
+        batch_format="pyarrow",
+        batch_size=None,
+        compute=ray.data.ActorPoolStrategy(size=workers.look, max_tasks_in_flight_per_actor=QUEUED),
+        num_cpus=workers.look_cpus,
+    )
+
+
+def _cut(rows: int, workers: int) -> Iterator[tuple[int, int]]:
+    """Yield where each chunk starts, and its size."""
+    size = int(np.clip(rows // (workers * CHUNKS_PER_WORKER), PICTURES_AT_ONCE, CHUNK))
+    for start in range(0, rows, size):
+        yield start, min(size, rows - start)
+
+
+def _parts(chunk: pa.Table) -> Iterator[pa.Table]:
+    """Yield runs of rows that are few enough and small enough to be held together."""
+    sizes = chunk["size"].fill_null(0).to_pylist()
+    start, held = 0, 0
+    for row, size in enumerate(sizes):
+        if row > start and (row - start == PICTURES_AT_ONCE or held + size > BYTES_AT_ONCE):
+            yield chunk.slice(start, row - start)
+            start, held = row, 0
+        held += size
+    yield chunk.slice(start)

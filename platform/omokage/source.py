@@ -1,0 +1,244 @@
+"""Where the pictures are: a folder tree, or a list of them, on a disk or behind a URL.
+
+We list ourselves, since every file must be accounted for: names with leading dots and underscores, broken
+links and folders that may not be read are rows too.
+
+A picture's ``uri`` is written relative to the source where it lies below it, so that a source that moves as a
+whole stays the same source. Names that are not valid UTF-8 are written ``file:`` plus percent-escapes.
+"""
+
+import os
+import posixpath
+import re
+import stat
+import urllib.parse
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from omokage import schema
+from omokage.errors import SourceError
+from omokage.storage import Folder
+
+STAT_THREADS = 32
+"""For lists of pictures behind a URL, where asking for one size takes a round trip."""
+
+ROWS_AT_ONCE = 65_536
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_ESCAPED = "file:"
+
+
+class Listed(NamedTuple):
+    """One input; the columns of ``schema.LISTED``."""
+
+    uri: str
+    identity: str | None = None
+    size: int | None = None
+    stamp: str | None = None
+    reason: schema.Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Pictures to ingest."""
+
+    url: str
+    """What the user gave, made absolute."""
+    root: Folder
+    """What relative uris are relative to."""
+    is_list: bool
+
+    @classmethod
+    def at(cls, url: str) -> "Source":
+        """Return the source at a path or URL.
+
+        Raises:
+            SourceError: There is nothing.
+        """
+        root = Folder.at(url)
+        kind = root.files.info(root.root)["type"] if root.files.exists(root.root) else None
+        if kind is None:
+            raise SourceError(f"there is nothing at {url}: give a folder of pictures, or a CSV or Parquet list")
+        if kind == "file":
+            return cls(root.url, Folder(root.files, posixpath.dirname(root.root)), is_list=True)
+        return cls(root.url, root, is_list=False)
+
+    def listing(self) -> pa.Table:
+        """Return one row per input, columns ``LISTED``, sorted by uri.
+
+        Raises:
+            SourceError: There is no file, the list cannot be read, or it names a picture for two people.
+        """
+        if self.is_list:
+            rows = self._listed()
+        else:
+            rows = _local_tree(self.root.root) if self.root.local else _remote_tree(self.root)
+        table = _table(rows).sort_by("uri")
+        if not table.num_rows:
+            raise SourceError(f"{self.url} holds no files")
+        return table
+
+    def resolve(self, uri: str) -> str:
+        """Return the full path or URL of a picture of this source, as a person would write it."""
+        folder, path = locate(self.root, uri)
+        return path if folder.local else str(folder.files.unstrip_protocol(path))
+
+    def _listed(self) -> Iterator[Listed]:
+        table = _read_list(self.root, self.url)
+        pairs = zip(table["uri"].to_pylist(), table["identity"].to_pylist(), strict=True)
+
+        def look(pair: tuple[str, str | None]) -> Listed:
+            uri, identity = pair
+            folder, path = locate(self.root, uri)
+            try:
+                info = folder.files.info(path)
+            except OSError:
+                return Listed(uri, identity, reason="unreadable")
+            return Listed(uri, identity, info["size"], _stamp(info))
+
+        with ThreadPoolExecutor(STAT_THREADS) as pool:
+            yield from pool.map(look, pairs)
+
+
+def locate(root: Folder, uri: str) -> tuple[Folder, str]:
+    """Return the storage that holds a picture, and its place there."""
+    if uri.startswith(_ESCAPED):
+        return root, os.path.join(root.root, os.fsdecode(urllib.parse.unquote_to_bytes(uri[len(_ESCAPED) :])))  # noqa: PTH118
+    if _URL.match(uri):
+        folder = Folder.at(uri)
+        return folder, folder.root
+    return root, posixpath.join(root.root, uri)
+
+
+def check_apart(source: Source, dataset: Folder) -> None:
+    """Check that neither of the two lies in the other.
+
+    Raises:
+        SourceError: One does, so that the next listing would find our own files, or ours hide theirs.
+    """
+    if source.root.local != dataset.local:
+        return
+    a, b = (os.path.realpath(f.root) if f.local else f.url for f in (source.root, dataset))
+    inside = [(x, y) for x, y in ((a, b), (b, a)) if x == y or y.startswith(x.rstrip("/") + "/")]
+    if inside and not (source.is_list and b != a):
+        raise SourceError(f"source {source.url} and dataset {dataset.url} must be apart: neither inside the other")
+
+
+def _local_tree(root: str) -> Iterator[Listed]:
+    """Yield every file below ``root``; an explicit stack, so that deep trees do not matter."""
+    open_folders: list[tuple[str, str, str | None, frozenset[tuple[int, int]]]] = [
+        (root, "", None, frozenset[tuple[int, int]]())
+    ]
+    while open_folders:
+        path, relative, identity, above = open_folders.pop()
+        try:
+            info = os.stat(path)  # noqa: PTH116
+            here = (info.st_dev, info.st_ino)
+            if here in above:
+                yield Listed(_written(relative), identity, reason="link_loop")
+                continue
+            entries = list(os.scandir(path))
+        except OSError as error:
+            if not relative:
+                raise SourceError(f"cannot read {root}: {error.strerror}") from error
+            yield Listed(_written(relative), identity, reason="unreadable_folder")
+            continue
+        for entry in entries:
+            inside = f"{relative}/{entry.name}" if relative else entry.name
+            if _is_folder(entry):
+                person = identity if relative else _shown(entry.name)
+                open_folders.append((entry.path, inside, person, above | {here}))
+            else:
+                yield _local_file(entry, inside, identity)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link onto itself
+        return False
+
+
+def _local_file(entry: os.DirEntry[str], relative: str, identity: str | None) -> Listed:
+    uri = _written(relative)
+    try:
+        info = entry.stat()
+    except OSError:
+        return Listed(uri, identity, reason="broken_link" if entry.is_symlink() else "unreadable")
+    if not stat.S_ISREG(info.st_mode):  # a pipe would block whoever opens it
+        return Listed(uri, identity, reason="not_a_picture")
+    return Listed(uri, identity, info.st_size, str(info.st_mtime_ns))
+
+
+def _remote_tree(root: Folder) -> Iterator[Listed]:
+    below = root.root.rstrip("/") + "/"
+    for path, info in root.files.find(root.root, detail=True).items():
+        relative = path.removeprefix(below)
+        first, slash, _ = relative.partition("/")
+        if info["type"] == "file" and not relative.endswith("/"):
+            yield Listed(_written(relative), first if slash else None, info["size"], _stamp(info))
+
+
+def _stamp(info: dict[str, object]) -> str:
+    if "ino" in info and isinstance(path := info["name"], str):
+        return str(os.stat(path).st_mtime_ns)  # noqa: PTH116 - fsspec gives the time as a float, which rounds
+    return str(next((info[key] for key in ("ETag", "etag", "LastModified", "mtime") if info.get(key)), ""))
+
+
+def _written(relative: str) -> str:
+    """Return a relative path as a uri that Arrow can hold."""
+    try:
+        relative.encode()
+    except UnicodeEncodeError:
+        return _ESCAPED + urllib.parse.quote(os.fsencode(relative))
+    return (
+        _ESCAPED + urllib.parse.quote(relative) if relative.startswith(_ESCAPED) or _URL.match(relative) else relative
+    )
+
+
+def _shown(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _table(rows: Iterator[Listed]) -> pa.Table:
+    batches = []
+    while columns := list(zip(*(row for _, row in zip(range(ROWS_AT_ONCE), rows, strict=False)), strict=True)):
+        arrays = [pa.array(values, field.type) for values, field in zip(columns, schema.LISTED, strict=True)]
+        batches.append(pa.record_batch(arrays, schema=schema.LISTED))
+    return pa.Table.from_batches(batches, schema.LISTED)
+
+
+def _read_list(root: Folder, url: str) -> pa.Table:
+    """Return the columns uri and identity of a CSV or Parquet list, each picture once."""
+    data = pa.BufferReader(root.read(posixpath.basename(url)))
+    try:
+        if data.read(4) == b"PAR1":
+            table = pq.read_table(data)
+        else:
+            data.seek(0)
+            as_text = pa.csv.ConvertOptions(
+                column_types={"uri": pa.string(), "identity": pa.string()}, strings_can_be_null=True, null_values=[""]
+            )
+            table = pa.csv.read_csv(data, convert_options=as_text)
+    except pa.ArrowInvalid as error:
+        raise SourceError(f"{url} is neither a CSV (UTF-8) nor a Parquet list: {error}") from error
+    if not {"uri", "identity"} <= set(table.column_names):
+        raise SourceError(f"{url} must have the columns uri and identity; it has {', '.join(table.column_names)}")
+    table = table.select(["uri", "identity"]).cast(pa.schema([("uri", pa.string()), ("identity", pa.string())]))
+    if table["uri"].null_count:
+        raise SourceError(f"{url} has {table['uri'].null_count} rows without a uri")
+    table = table.group_by(["uri", "identity"]).aggregate([])
+    twice = table.group_by("uri").aggregate([([], "count_all")]).filter(pc.field("count_all") > 1)
+    if twice.num_rows:
+        raise SourceError(
+            f"{url} gives {twice.num_rows} pictures to more than one identity, first {twice['uri'][0]}: "
+            "list each picture once (omokage find tells who is in it)"
+        )
+    return table

@@ -1,0 +1,162 @@
+"""A stage in a process of its own: without a network, and free to crash.
+
+Decoders and detectors are native code fed with strangers' files. When one dies, this finds the picture that did
+it and goes on without it. And MediaPipe's own package reports usage to its maker: in a process whose network
+namespace is empty, nothing can.
+
+Both sides speak Arrow IPC over pipes, a length before each message; the first message from the child is its
+greeting. The child is ``python -m omokage.stages.child``.
+"""
+
+import contextlib
+import json
+import select
+import struct
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from omokage.config import to_json
+from omokage.errors import OmokageError
+from omokage.stages import base
+
+LENGTH = struct.Struct("<Q")
+
+BLOCKED, OPEN = b"\x00blocked", b"\x00open"
+"""Greetings of a child that is ready; any other greeting is the text of an error."""
+
+TRIES = 2
+"""How often a picture may end the child when it is alone in it."""
+
+START_SECONDS = 300
+"""For importing the libraries and loading the models on a busy machine."""
+
+
+class ChildEndedError(Exception):
+    """The child ended, or did not answer in time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IsolateConfig:
+    """What runs in the child."""
+
+    stage: str
+    """The stage's class, as ``module:Class``."""
+    config: Any
+    """Its config dataclass."""
+    block_network: bool = True
+    seconds: float = 120.0
+    """How long one batch may take before the child counts as hanging."""
+
+
+class Isolated:
+    """Run a stage in a child process; ``crashed`` where a picture ends it twice."""
+
+    def __init__(self, config: IsolateConfig) -> None:
+        self.config = config
+        self.child: subprocess.Popen[bytes] | None = None
+        self.network_blocked = False
+        self._start()
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Return ``batch`` as the stage makes it; after a crash its rows are tried one by one."""
+        try:
+            return self._ask(batch)
+        except ChildEndedError:
+            return pa.concat_tables([self._alone(batch.slice(row, 1)) for row in range(batch.num_rows)])
+
+    def close(self) -> None:
+        """End the child."""
+        if self.child is not None:
+            self.child.kill()
+            with contextlib.suppress(BrokenPipeError):  # what was not sent yet is lost with it
+                self.child.communicate()
+            self.child = None
+
+    def _alone(self, row: pa.Table) -> pa.Table:
+        for _ in range(TRIES):
+            try:
+                return self._ask(row)
+            except ChildEndedError:
+                continue
+        return self._ask(base.fail(row, ["crashed"]))  # a failed row passes through every stage untouched
+
+    def _start(self) -> None:
+        kind, name = type(self.config.config), self.config.config.__class__.__qualname__
+        order = {
+            "stage": self.config.stage,
+            "config_kind": f"{kind.__module__}:{name}",
+            "config": to_json(self.config.config),
+            "block_network": self.config.block_network,
+        }
+        command = [sys.executable, "-m", "omokage.stages.child", json.dumps(order)]
+        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        greeting = self._receive(START_SECONDS)
+        if greeting not in (BLOCKED, OPEN):
+            self.close()
+            raise OmokageError(greeting.decode())
+        self.network_blocked = greeting == BLOCKED
+
+    def _ask(self, batch: pa.Table) -> pa.Table:
+        if self.child is None:
+            self._start()
+        try:
+            send(self.child.stdin, table_bytes(batch))  # type: ignore[union-attr]
+        except BrokenPipeError as error:
+            self.close()
+            raise ChildEndedError from error
+        return read_table(self._receive(self.config.seconds))
+
+    def _receive(self, seconds: float) -> bytes:
+        """Return the child's next message; on silence or death, end it."""
+        pipe = self.child.stdout  # type: ignore[union-attr]
+        assert pipe is not None
+        ready, _, _ = select.select([pipe], [], [], seconds)
+        message = receive(pipe) if ready else None
+        if message is None:
+            self.close()
+            raise ChildEndedError
+        return message
+
+
+def can_block_network() -> bool:
+    """Return whether a process here may give up its network."""
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from omokage.stages import child; sys.exit(not child.block_network())",
+    ]
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def send(pipe: Any, message: bytes | pa.Buffer) -> None:
+    """Write one message."""
+    pipe.write(LENGTH.pack(len(message)))
+    pipe.write(message)
+    pipe.flush()
+
+
+def receive(pipe: Any) -> bytes | None:
+    """Return the next message, or None when the other side is gone."""
+    head = pipe.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        return None
+    (length,) = LENGTH.unpack(head)
+    message: bytes = pipe.read(length)
+    return message if len(message) == length else None
+
+
+def table_bytes(table: pa.Table) -> pa.Buffer:
+    """Return a table as one message."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def read_table(message: bytes) -> pa.Table:
+    """Return the table in a message."""
+    return pa.ipc.open_stream(message).read_all()

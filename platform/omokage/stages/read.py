@@ -1,0 +1,62 @@
+"""Addresses to bytes. The only stage that may use the network: the user's own storage."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from omokage import schema
+from omokage.source import locate
+from omokage.stages import base
+from omokage.storage import Folder
+
+THREADS = 8
+"""Files read at once; behind a URL each one mostly waits."""
+
+MAX_BYTES = 1 << 30
+"""A larger file is no picture that we would decode; only its beginning is read, to tell what it is."""
+
+BEGINNING = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadConfig:
+    """Where relative uris start."""
+
+    root: str
+    """Path or URL of the source's root folder."""
+
+
+class Read:
+    """Add ``data`` and ``sha256``."""
+
+    reads = schema.LISTED
+    adds = schema.READ
+
+    def __init__(self, config: ReadConfig) -> None:
+        self.root = Folder.at(config.root)
+        self.pool = ThreadPoolExecutor(THREADS)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Return ``batch`` with each file's bytes; ``unreadable`` where it cannot be opened any more."""
+        wanted = [
+            (uri, size) if ok else None
+            for uri, size, ok in zip(batch["uri"].to_pylist(), batch["size"].to_pylist(), base.good(batch), strict=True)
+        ]
+        data = list(self.pool.map(self._bytes, wanted))
+        sums = [None if d is None else hashlib.sha256(d).hexdigest() for d in data]
+        failed = ["unreadable" if w and d is None else None for w, d in zip(wanted, data, strict=True)]
+        return base.append(base.fail(batch, failed), self.adds, [data, sums])
+
+    def _bytes(self, wanted: tuple[str, int | None] | None) -> bytes | None:
+        if wanted is None:
+            return None
+        uri, size = wanted
+        folder, place = locate(self.root, uri)
+        end = BEGINNING if size is not None and size > MAX_BYTES else None
+        try:
+            data: bytes = folder.files.cat_file(place, end=end)
+        except OSError:
+            return None
+        return data

@@ -1,0 +1,126 @@
+"""Folders of files on a local disk or behind a URL (s3://, …), with writes that are whole or absent."""
+
+import os
+import posixpath
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import fsspec
+import pyarrow as pa
+from fsspec.implementations.local import LocalFileSystem
+
+from omokage.errors import DatasetError
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """One folder and everything below it; names are relative, with ``/``."""
+
+    files: fsspec.AbstractFileSystem
+    root: str
+
+    @classmethod
+    def at(cls, url: str) -> "Folder":
+        """Return the folder at a path or URL; it need not exist.
+
+        Raises:
+            DatasetError: The URL names a kind of storage that is not known here.
+        """
+        try:
+            files, root = fsspec.core.url_to_fs(url, **({"use_listings_cache": False} if "://" in url else {}))
+        except (ValueError, ImportError) as error:
+            raise DatasetError(f"cannot open {url}: {error}") from error
+        if isinstance(files, LocalFileSystem):
+            root = str(Path(root).absolute())
+        return cls(files, root.rstrip("/") or "/")
+
+    @property
+    def local(self) -> bool:
+        """Whether it lies on a disk of this machine."""
+        return isinstance(self.files, LocalFileSystem)
+
+    @property
+    def url(self) -> str:
+        """The folder's address, as a person would write it."""
+        return self.root if self.local else str(self.files.unstrip_protocol(self.root))
+
+    def place(self, name: str) -> str:
+        """Return the full path of ``name`` in the words of the file system."""
+        return posixpath.join(self.root, name)
+
+    def exists(self, name: str) -> bool:
+        """Return whether there is such a file."""
+        return bool(self.files.exists(self.place(name)))
+
+    def empty(self) -> bool:
+        """Return whether there is nothing in it, or no such folder."""
+        try:
+            return not self.files.ls(self.root, detail=False)
+        except FileNotFoundError:
+            return True
+
+    def names(self, under: str) -> list[str]:
+        """Return the file names directly in the folder ``under``, sorted; none if it does not exist."""
+        try:
+            found = self.files.ls(self.place(under), detail=True)
+        except FileNotFoundError:
+            return []
+        return sorted(posixpath.basename(info["name"]) for info in found if info["type"] == "file")
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+        """
+        data: bytes = self.files.cat_file(self.place(name))
+        return data
+
+    def write(self, name: str, data: bytes | pa.Buffer) -> None:
+        """Write a file whole: a reader sees the old content or the new one, never a part.
+
+        Raises:
+            OSError: The disk is full, or writing is not permitted.
+        """
+        place = self.place(name)
+        if not self.local:
+            self.files.pipe_file(place, bytes(data))
+            return
+        os.makedirs(posixpath.dirname(place), exist_ok=True)  # noqa: PTH103 - any name, also undecodable
+        part = f"{place}.{uuid.uuid4().hex}.part"
+        try:
+            with open(part, "wb") as out:  # noqa: PTH123
+                out.write(data)
+                out.flush()
+                os.fsync(out.fileno())
+            os.replace(part, place)
+        except OSError:
+            Path(part).unlink(missing_ok=True)
+            raise
+
+    def remove(self, name: str) -> None:
+        """Remove a file; it is no error if it is gone already."""
+        try:
+            self.files.rm_file(self.place(name))
+        except FileNotFoundError:
+            return
+
+    def table(self, name: str) -> pa.Table:
+        """Return an Arrow IPC file as a table; local files are memory-mapped, not read.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            pa.ArrowInvalid: It is not an Arrow file.
+        """
+        if self.local:
+            return pa.ipc.open_file(pa.memory_map(self.place(name))).read_all()
+        return pa.ipc.open_file(pa.BufferReader(self.read(name))).read_all()
+
+
+def arrow_bytes(table: pa.Table) -> pa.Buffer:
+    """Return ``table`` as the bytes of an Arrow IPC file; the same table always gives the same bytes."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    return sink.getvalue()
