@@ -69,6 +69,8 @@ class Hair:
     style: str
     """bald, buzz, short, medium or long."""
     colour: tuple[float, float, float]
+    natural: tuple[float, float, float]
+    """Before dyeing: of brows and beard."""
     front: float
     """How much lower (-, a fringe) or higher (+) than usual the hairline lies over the forehead."""
     temple: float
@@ -124,7 +126,8 @@ def person(seed: int, number: int) -> Person:
     hair = _hair(rng, sex, age, depth)
     male = sex == "male"
     ruddy = rng.normal(0, 1, 3)
-    lips = skin * linear((255, 178 + 22 * ruddy[0] - (0 if male else 18), 186 + 18 * ruddy[1] - (0 if male else 12)))
+    red = 0.0 if male else float(rng.uniform(0, 34))  # some women paint their lips
+    lips = skin * linear((247, 200 + 12 * ruddy[0] - red, 204 + 10 * ruddy[1] - red))
     iris = linear(IRISES[min(int(rng.exponential(0.6 + 2.6 * (1 - depth) ** 2)), len(IRISES) - 1)])
     return Person(
         seed=seed,
@@ -241,9 +244,8 @@ def _hair(rng: np.random.Generator, sex: str, age: float, depth: float) -> Hair:
     chance[2:6] *= max(0.05, 1 - 2 * depth)
     chance[6:] = max(0.0, age - 0.35) * 6
     natural = linear(HAIRS[names[int(rng.choice(len(names), p=chance / chance.sum()))]])
-    if rng.random() < 0.04:
-        natural = linear(tuple(rng.uniform(30, 220, 3)))  # dyed
     natural = natural * rng.normal(1, 0.12)
+    dyed = linear(tuple(rng.uniform(40, 190, 3))) if rng.random() < 0.03 else natural
     styles = ("bald", "buzz", "short", "medium", "long")
     odds = (0.10, 0.16, 0.46, 0.22, 0.06) if sex == "male" else (0.01, 0.03, 0.18, 0.33, 0.45)
     style = styles[int(rng.choice(5, p=odds))]
@@ -251,10 +253,11 @@ def _hair(rng: np.random.Generator, sex: str, age: float, depth: float) -> Hair:
     receding = sex == "male" and rng.random() < 0.3 + 0.4 * age
     return Hair(
         style=style,
-        colour=_triple(np.clip(natural, 0.004, 0.8)),
+        colour=_triple(np.clip(dyed, 0.004, 0.8)),
+        natural=_triple(np.clip(natural, 0.004, 0.8)),
         front=float(rng.uniform(-0.33, -0.15) if fringe else rng.normal(0.02, 0.06)),
         temple=float(rng.uniform(0.1, 0.35) if receding else rng.uniform(-0.08, 0.08)),
-        volume={"bald": 0.0, "buzz": 0.012, "short": 0.1, "medium": 0.16, "long": 0.18}[style]
+        volume={"bald": 0.0, "buzz": 0.012, "short": 0.13, "medium": 0.20, "long": 0.20}[style]
         * float(rng.uniform(0.7, 1.4)),
         parting=float(rng.uniform(-0.6, 0.6)),
     )

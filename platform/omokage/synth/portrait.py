@@ -186,17 +186,17 @@ def background(rng: np.random.Generator, size: int) -> Picture:
     """Return something out of focus that is no face: a gradient with spots and bars, (size, size, 3) RGB."""
     side = 96
     corner_223 = rng.uniform(25, 230, (2, 2, 3)).astype(np.float32)
-    corner_223 = 0.5 * corner_223 + 0.5 * corner_223.mean((0, 1))
+    corner_223 = 0.4 * corner_223 + 0.2 * corner_223.mean((0, 1)) + 0.4 * corner_223.mean(2, keepdims=True)
     small = cv2.resize(corner_223, (side, side), interpolation=cv2.INTER_LINEAR)
     for _ in range(int(rng.integers(0, 9))):
-        colour = tuple(float(value) for value in rng.uniform(20, 235, 3))
+        grey = rng.uniform(20, 235)
+        colour = tuple(float(grey + value) for value in rng.uniform(-45, 45, 3))
         x, y = (int(value) for value in rng.integers(0, side, 2))
         if rng.random() < 0.5:
             cv2.circle(small, (x, y), int(rng.integers(3, 22)), colour, -1)
         else:
             cv2.rectangle(small, (x, y), (x + int(rng.integers(3, 50)), y + int(rng.integers(10, 90))), colour, -1)
     small = cv2.GaussianBlur(small, (0, 0), float(rng.uniform(0.8, 4.0)))
-    small += rng.normal(0, 3, (side, side, 1)).astype(np.float32)
     return np.asarray(np.clip(cv2.resize(small, (size, size), interpolation=cv2.INTER_CUBIC), 0, 255), np.uint8)
 
 

@@ -101,7 +101,7 @@ def paint(canvas: Picture, person: Person, shot: Shot) -> Seen:
         shot: How; the face may lie partly outside.
     """
     mesh = head.load()
-    triangle_T3, material_T = _drawn()
+    triangle_T3, material_T = _drawn(person.sex)
     posed = _pose(person, shot)
     cover = render.cover(posed.xy, posed.depth, triangle_T3, canvas.shape[:2])
     if len(cover.pixels):
@@ -124,12 +124,13 @@ def paint(canvas: Picture, person: Person, shot: Shot) -> Seen:
 
 
 @functools.cache
-def _drawn() -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return triangles (T, 3) and materials (T,) without the lower lashes, which look like paint."""
+def _drawn(sex: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return triangles (T, 3) and materials (T,) without lashes that would look like paint: men's, and lower ones."""
     mesh = head.load()
     middle_T = mesh.rest[mesh.triangles][:, :, 1].mean(1)
     keep_T = mesh.materials != head.LASH
-    keep_T |= middle_T > 7.30
+    if sex == "female":
+        keep_T |= middle_T > 7.30
     return mesh.triangles[keep_T], mesh.materials[keep_T]
 
 
@@ -283,8 +284,9 @@ def _colour(person: Person, value_P6: FloatArray) -> FloatArray:
     colour_P3 = colour_P3 + (np.array(person.skin, np.float32) - colour_P3) * ear_P1
     lips_P1 = np.clip(value_P6[:, 3:4] * 1.4 - 0.2, 0, 1)
     colour_P3 += (np.array(person.lips, np.float32) - colour_P3) * lips_P1
-    cloth = value_P6[:, 1] < person.neckline + 0.35 * np.abs(value_P6[:, 0])
-    colour_P3[cloth & (value_P6[:, 1] < 5.75)] = person.cloth
+    collar_P = np.minimum(person.neckline + 0.35 * np.abs(value_P6[:, 0]), 5.75)
+    cloth_P1 = np.clip((collar_P - value_P6[:, 1]) * 60 + 0.5, 0, 1)[:, None]
+    colour_P3 += (np.array(person.cloth, np.float32) - colour_P3) * cloth_P1
     return np.asarray(colour_P3, np.float32)
 
 

@@ -53,10 +53,11 @@ def sheet(person: Person) -> FloatArray:
         _wrinkle(out, person, rng)
     hair = np.array(person.hair.colour, np.float32)
     strands = _strands(rng)
-    _blend(out, _brows(person, turn, height, rng), hair * 0.8 * (1 + 0.2 * strands[..., None]))
+    natural = np.array(person.hair.natural, np.float32)
+    _blend(out, _brows(person, turn, height, strands), natural * 0.8)
     if person.beard:
-        _blend(out, person.beard * _beard(turn, height, rng), hair * 0.7 + skin * 0.08)
-    wisps = height + 0.05 * strands + 0.02 * _clouds(rng, 8)
+        _blend(out, person.beard * _beard(turn, height, rng), natural * 0.7 + skin * 0.08)
+    wisps = height + 0.035 * strands + 0.02 * _clouds(rng, 8)
     share = hair_share(person.hair, turn, wisps)
     if person.hair.style != "buzz":
         hair = hair * (1 + 0.45 * strands[..., None])
@@ -151,14 +152,14 @@ def _line(shade: FloatArray, turn_N: NDArray[np.float64], height_N: NDArray[np.f
     cv2.polylines(shade, [points], False, 0.0, 2, cv2.LINE_AA, shift=4)
 
 
-def _brows(person: Person, turn: FloatArray, height: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _brows(person: Person, turn: FloatArray, height: FloatArray, strands: FloatArray) -> FloatArray:
     thick, dense, lift, arch = person.brow
     along = (np.abs(turn) - 0.09) / 0.46  # 0 at the inner end, 1 at the outer
-    middle = 7.47 + lift + arch * (1 - ((along - 0.62) / 0.62) ** 2)
+    middle = 7.47 + lift + arch * (0.75 - ((along - 0.5) / 0.7) ** 2)
     half = thick * np.interp(along, (0.0, 0.15, 0.6, 1.0), (0.75, 1.0, 0.8, 0.25)).astype(np.float32)
     inside = 1 / (1 + np.exp(np.clip((np.abs(height - middle) - half) / 0.010, -30, 30)))
     ends = np.clip(along * 12 + 0.5, 0, 1) * np.clip((1 - along) * 8, 0, 1)
-    hairs = np.clip(1 + 0.3 * _clouds(rng, 1.2), 0, 1.3)
+    hairs = np.clip(0.92 + 0.13 * strands, 0, 1.2)
     return np.asarray(np.clip(dense * inside * ends * hairs, 0, 1), np.float32)
 
 
