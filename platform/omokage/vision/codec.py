@@ -117,7 +117,8 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
 
     Args:
         data: The whole file.
-        max_pixels: Width times height that a header may claim; checked before any pixel is decoded.
+        max_pixels: Width times height that a header may claim; checked before any pixel is decoded. Above the default,
+            TIFF stays at the default, which is Pillow's own limit.
 
     Returns:
         C-contiguous and writable, shape (H, W, 3).
