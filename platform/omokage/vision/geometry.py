@@ -103,11 +103,10 @@ def matrix(template: Template, landmarks_52: NDArray[np.floating], box_4: NDArra
     Raises:
         GeometryError: A value is not finite, all landmarks are in one place or fit no turn, or the box has no area.
     """
-    place = TEMPLATES[template.name][1]
-    out_23 = place(template, np.asarray(landmarks_52, np.float64), np.asarray(box_4, np.float64))
-    if not np.isfinite(out_23).all():
+    if not (np.isfinite(landmarks_52).all() and np.isfinite(box_4).all()):
         raise GeometryError("landmarks or box are not finite")
-    return out_23
+    place = TEMPLATES[template.name][1]
+    return place(template, np.asarray(landmarks_52, np.float64), np.asarray(box_4, np.float64))
 
 
 def warp(
@@ -119,7 +118,7 @@ def warp(
     """Return the chip that ``matrix_23`` cuts out of ``picture``.
 
     Bilinear. Where the source is more than twice as fine as the chip, it is first averaged over whole blocks of
-    pixels, so that nothing finer than the chip can alias; the matrix is corrected for the blocks' centres.
+    pixels, so that what is finer than the chip does not alias; the matrix is corrected for the blocks' centres.
 
     Args:
         picture: RGB, shape (H, W, 3).
@@ -133,8 +132,8 @@ def warp(
     Raises:
         GeometryError: The matrix has no inverse.
     """
-    scale = math.sqrt(abs(float(np.linalg.det(matrix_23[:, :2]))))
-    if not (math.isfinite(scale) and scale > 1e-9):
+    scale = math.sqrt(abs(float(np.linalg.det(matrix_23[:, :2])))) if np.isfinite(matrix_23).all() else 0.0
+    if scale < 1e-9:
         raise GeometryError("the matrix has no inverse")
     block = max(1, math.floor(1 / scale + 1e-9))
     x0, y0, x1, y1 = _region(matrix_23, size, block, picture.shape)
@@ -187,8 +186,6 @@ def _fit(
     spread = float(weight_N @ np.abs(source_N - source_mean) ** 2)
     common = weight_N @ (np.conj(source_N - source_mean) * (target_N - target_mean))
     wanted = float(weight_N @ np.abs(target_N - target_mean) ** 2)
-    if not math.isfinite(spread):
-        raise GeometryError("landmarks are not finite")
     if spread < 1e-6 or abs(common) < 1e-3 * math.sqrt(spread * wanted):
         raise GeometryError("landmarks lie in one place, or fit the template in no turn")
     turn = common / spread
