@@ -149,6 +149,23 @@ def _dressed(person: Person) -> FloatArray:
     return (out_V3 - middle).astype(np.float32)
 
 
+@functools.lru_cache(maxsize=64)
+def _upright(person: Person) -> FloatArray:
+    """Return the rotation, (3, 3), that best lays a person's face over the undeformed one.
+
+    Some shapes tilt the face (a long chin, a flat brow); without this the pose in the truth would differ from what
+    anyone sees by up to 15 degrees.
+
+    Source:
+        Kabsch 1976, A solution for the best rotation to relate two sets of vectors.
+    """
+    mesh = head.load()
+    rest_K3 = mesh.rest[mesh.face]
+    mine_K3 = person.shape[mesh.face]
+    u_33, _, v_33 = np.linalg.svd((mine_K3 - mine_K3.mean(0)).T @ (rest_K3 - rest_K3.mean(0)))
+    return np.asarray(v_33.T @ u_33.T, np.float32)
+
+
 def _middle(point_V3: FloatArray, index_K: NDArray[np.int32]) -> FloatArray:
     return np.asarray((0.5 * (point_V3[index_K].min(0) + point_V3[index_K].max(0))), np.float32)
 
@@ -161,7 +178,7 @@ def _pose(person: Person, shot: Shot) -> _Posed:
         point_V3[index_K] += np.float32(strength) * move_K3
     # the body follows the head's turn by a third, the neck in between
     follow_V = np.clip((mesh.rest[:, 1] - 5.4) / 0.9, 0, 1) * 0.67 + 0.33
-    turn_33 = rotation(shot.pose)
+    turn_33 = rotation(shot.pose) @ _upright(person)
     body_33 = rotation(Pose(shot.pose.yaw * 0.33, 0.0, 0.0))
     pivot = np.array(NECK, np.float32) - np.array(BETWEEN_EYES, np.float32)
     head_V3 = (point_V3 - pivot) @ turn_33.T
