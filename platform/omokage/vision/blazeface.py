@@ -1,6 +1,6 @@
 """MediaPipe's two BlazeFace detectors: what they are fed, and what their outputs mean.
 
-Everything follows MediaPipe's graphs to a few hundredths of a pixel (tests/vision/test_mediapipe.py), also
+Everything follows MediaPipe's graphs to a few hundredths of a pixel (tests/vision/test_mediapipe_tasks.py), also
 where a picture could be sampled with more care, so that the networks see what they were published with.
 
 Shape key: A anchors, F faces, S side of a network's input. Six points: left eye, right eye, nose tip, mouth,
@@ -15,12 +15,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from omokage.vision import shrink
+
 SAME_FACE_IOU: Final = 0.3
 """Boxes that overlap by more are one face."""
 
 MAX_SHRINK: Final = 4
-"""A longer side is halved until it is at most this many times the input's: the four pixels that a warp looks
-at for each one that it makes would skip most of a large picture."""
+"""A longer side is halved until it is at most this many times the input's: a warp looks at four pixels for each
+one that it makes, and would skip most of a large picture."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,11 +100,7 @@ def letterbox(picture: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8],
         side: Of the square, in pixels.
     """
     height, width = picture.shape[:2]
-    shrunk = picture
-    while max(shrunk.shape[:2]) > MAX_SHRINK * side:
-        half_height, half_width = (max(1, length // 2) for length in shrunk.shape[:2])
-        even = shrunk[: 2 * half_height, : 2 * half_width]  # exact halves are ten times as quick as any other share
-        shrunk = np.asarray(cv2.resize(even, (half_width, half_height), interpolation=cv2.INTER_AREA), np.uint8)
+    shrunk = shrink.halve_above(picture, MAX_SHRINK * side)
     small_height, small_width = shrunk.shape[:2]
     longer = max(small_height, small_width)
     square = Region(small_width / 2, small_height / 2, longer, longer).warp(shrunk, side)

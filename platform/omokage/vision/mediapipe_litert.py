@@ -127,7 +127,8 @@ class MediapipeLitert:
         point_1434, presence, _ = self._landmarker(region.warp(picture, MESH_SIDE), 1 / 255, 0)
         if presence.item() < math.log(MIN_PRESENCE / (1 - MIN_PRESENCE)):
             return None
-        return region.place(point_1434.reshape(-1, 3)[:, :2] / np.float32(MESH_SIDE))
+        # The network counts from the corner of its first pixel, and ``Region.warp`` from the centre.
+        return region.place((point_1434.reshape(-1, 3)[:, :2] - np.float32(0.5)) / np.float32(MESH_SIDE))
 
 
 def bundle(file: Path) -> tuple[bytes, bytes]:

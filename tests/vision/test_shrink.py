@@ -1,0 +1,26 @@
+import numpy as np
+import pytest
+
+from omokage.vision import shrink
+
+
+def test_halves_are_means_of_four():
+    picture = np.random.default_rng(0).integers(0, 256, (9, 13, 3), dtype=np.uint8)
+    half = shrink.halve_above(picture, 12)
+    assert half.shape == (4, 6, 3)
+    for y in range(4):
+        for x in range(6):
+            mean = picture[2 * y : 2 * y + 2, 2 * x : 2 * x + 2].astype(float).mean(axis=(0, 1))
+            assert np.abs(half[y, x] - mean).max() <= 1
+
+
+@pytest.mark.parametrize("shape", [(640, 640), (1, 1), (641, 3), (2000, 3000), (20_000, 20), (1, 5_000)])
+def test_fit_keeps_small_pictures_and_the_proportions_of_large_ones(shape):
+    picture = np.zeros((*shape, 3), np.uint8)
+    small = shrink.fit(picture, 640)
+    if max(shape) <= 640:
+        assert small is picture
+        return
+    assert max(small.shape[:2]) == 640
+    expected = np.array(shape) * 640 / max(shape)
+    np.testing.assert_allclose(small.shape[:2], expected.clip(1), atol=1)
