@@ -179,7 +179,6 @@ def load(name: str, spec: EncoderSpec, *, threads: int = 1) -> Runtime:
         raise ConfigError(f"no runtime is called {name!r}; {hint}")
     try:
         runtime = _load_cpu(name, spec, threads) if name in CPU_LOADERS else _load_cuda(name, spec)
-        _try_out(runtime, spec)
     except (ConfigError, WeightsError):
         raise
     except Exception as error:  # each runtime raises kinds of its own, many of them bare
@@ -233,22 +232,26 @@ def choose(spec: EncoderSpec, *, threads: int = 1, device: str = "cpu", names: S
     return Choice(runtime=loaded[good[0].name], trials=tuple(trials))
 
 
-def _try_out(runtime: Runtime, spec: EncoderSpec) -> None:
-    try:
-        runtime(graph.noise(spec, 2))
-    except BaseException:
-        runtime.close()
-        raise
-
-
 def _load_cpu(name: str, spec: EncoderSpec, threads: int) -> Runtime:
-    return CorePerFace(name, CPU_LOADERS[name](graph.read(spec, dynamic=False), threads), spec.dim)
+    loaded = CPU_LOADERS[name](graph.read(spec, dynamic=False), threads)
+    face_13HH = graph.noise(spec, 1)
+    try:
+        # One after the other, before any thread exists: OpenVINO's Python side can lock up for ever when two threads
+        # make its first conversion of an array at the same time.
+        for run in loaded.runs:
+            _flat(run(face_13HH), spec.dim)
+    except BaseException:
+        loaded.restore()
+        raise
+    return CorePerFace(name, loaded, spec.dim)
 
 
 def _load_cuda(name: str, spec: EncoderSpec) -> Runtime:
     run = CUDA_LOADERS[name](graph.read(spec, dynamic=spec.batch != "fixed"))
     limit = {"fixed": 1, "dynamic": None}[spec.batch] if isinstance(spec.batch, str) else spec.batch
-    return Batches(name, run, spec.dim, limit)
+    runtime = Batches(name, run, spec.dim, limit)
+    runtime(graph.noise(spec, 2))  # more than one face: the graph's own batch was replaced
+    return runtime
 
 
 def _try(runtime: Runtime, faces_N3HH: Floats, wanted_ND: Floats) -> Trial:
