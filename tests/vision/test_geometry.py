@@ -247,6 +247,15 @@ def test_whole_shrinks_are_plain_means(block):
     assert np.abs(chip - want).max() <= 1
 
 
+def test_a_last_block_that_the_picture_fills_in_part():
+    """Of 47 columns, blocks of 10 leave 7: that block is seven tenths picture and three tenths black, or edge."""
+    picture = np.full((40, 47, 3), 200, np.uint8)
+    matrix = np.array([[0.1, 0, -0.45], [0, 0.1, -0.45]])
+    black, edge = (geometry.warp(picture, matrix, 16, outside=outside)[1, 3:6, 0] for outside in ("black", "edge"))
+    assert np.abs(black - np.array([200, 140, 0.0])).max() <= 1
+    assert edge.tolist() == [200, 200, 200]
+
+
 def test_strong_shrinking_does_not_alias():
     """Noise of single pixels averages out over the 87 behind each pixel of the chip; bilinear sampling keeps it."""
     picture = np.random.default_rng(0).integers(0, 256, (1200, 1200, 3), dtype=np.uint8)
