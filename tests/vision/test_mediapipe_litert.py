@@ -36,8 +36,8 @@ def test_the_first_detector_stands_in_where_the_second_sees_nothing(detect):
     assert 0 < shift < 0.1 * eye_distance(one)
 
 
-def test_a_neighbour_in_the_crop_is_not_taken_for_the_face(detect):
-    # Two people so close that each one's crop holds both faces.
+def test_neighbours_are_told_apart(detect):
+    # So close that each one's crop holds both faces.
     left, right = portraits(320, 32)[0], portraits(320, 32)[9]
     pair = np.hstack([left.picture[:, 60:260], right.picture[:, 60:260]])
     truth = [left.landmarks - np.array([60, 0]), right.landmarks + np.array([140, 0])]
@@ -45,6 +45,17 @@ def test_a_neighbour_in_the_crop_is_not_taken_for_the_face(detect):
     assert len(faces.score_F) == 2
     for expected in truth:
         assert min(np.abs(points - expected).max() for points in faces.landmarks_F52) < 15
+
+
+def test_a_better_seen_neighbour_is_not_taken_for_the_face():
+    detect = detector.load(DetectConfig())
+    boxes = np.array([[90, 0, 140, 50], [2, 2, 50, 50]], np.float32)
+    points = np.zeros((2, 6, 2), np.float32)
+    points[:, 1] = [10, 0]
+    detect._short_range = lambda square, place: Found(boxes, points, np.array([0.9, 0.6], np.float32))
+    picture = np.zeros((200, 200, 3), np.uint8)
+    region = detect._face_region(picture, np.array([0, 0, 50, 50], np.float32), points[0])
+    assert (region.x, region.y, region.width) == (26, 26, 72)
 
 
 @pytest.mark.parametrize("angle", [-40, 40])

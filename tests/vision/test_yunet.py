@@ -11,7 +11,7 @@ from drawn_faces import portraits
 
 from omokage import weights
 from omokage.vision import detector, yunet
-from omokage.vision.detector import DetectConfig
+from omokage.vision.detector import DetectConfig, Faces
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +118,13 @@ def test_batches_are_put_back_in_order():
         assert len(one.score_F) == 1
         for a, b in zip(one, other, strict=True):
             np.testing.assert_allclose(a, b, atol=0.01)
+
+
+def test_a_shrunk_picture_is_scaled_back():
+    # A box from the corner of pixel (2, 4) to that of (10, 20) covers the same part of a picture four times as large.
+    faces = Faces(
+        np.array([[1.5, 3.5, 9.5, 19.5]], np.float32), np.full((1, 5, 2), 3, np.float32), np.ones(1, np.float32)
+    )
+    back = yunet._scaled(faces, (50, 40, 3), (100, 160, 3))
+    np.testing.assert_allclose(back.box_F4, [[7.5, 7.5, 39.5, 39.5]])
+    np.testing.assert_allclose(back.landmarks_F52, np.tile([13.5, 6.5], (1, 5, 1)))
