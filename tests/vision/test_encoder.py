@@ -140,7 +140,7 @@ def test_a_bare_onnx_file_tells_how_to_describe_it(tmp_path):
 def test_unknown_name_and_unreadable_files(tmp_path):
     with pytest.raises(ConfigError, match="no encoder is called 'sfaec'; give one of sface, or the path of a TOML"):
         load_spec("sfaec")
-    with pytest.raises(ConfigError, match="cannot read the encoder's description .*No such file"):
+    with pytest.raises(ConfigError, match=r"cannot read the encoder's description .*No such file"):
         load_spec(str(tmp_path / "none.toml"))
     (tmp_path / "broken.toml").write_text("name = ")
     with pytest.raises(ConfigError, match=r"broken\.toml: "):

@@ -35,7 +35,7 @@ def numbers(dim: int) -> dict[str, np.ndarray]:
     }
 
 
-def write(file: Path, shape: Shape = Shape(), **external: object) -> Path:  # noqa: B008 - frozen
+def write(file: Path, shape: Shape = Shape(), **external: object) -> Path:
     flatten = helper.make_node("Flatten", ["mean"], ["flat"])
     constants = [numpy_helper.from_array(value, name) for name, value in numbers(shape.dim).items()]
     if shape.hard_batch:

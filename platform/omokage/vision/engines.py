@@ -129,14 +129,11 @@ def _torch_run(source: Graph, device: str, dtype: Any) -> Run:
 
     module = onnx2torch.convert(source.model).eval()
     module = module.to(device=device, dtype=dtype, memory_format=torch.channels_last)
-    outputs = [value.name for value in source.model.graph.output]
-    place = outputs.index(source.output_name)
 
     def run(faces: Floats) -> Floats:
         with torch.inference_mode():
             moved = torch.from_numpy(faces).to(device=device, dtype=dtype, memory_format=torch.channels_last)
-            out = module(moved)
-            vectors: Floats = (out if len(outputs) == 1 else out[place]).float().cpu().numpy()
+            vectors: Floats = module(moved).float().cpu().numpy()
         return vectors
 
     return run

@@ -27,6 +27,7 @@ class Graph:
 
     input_name: str
     output_name: str
+    """Its only output; what else the file gives is left out."""
 
     def serialized(self) -> bytes:
         """Return the graph as the bytes of an .onnx file."""
@@ -54,7 +55,11 @@ def read(spec: EncoderSpec, *, dynamic: bool) -> Graph:
     for axis, size in enumerate((3, spec.input_size, spec.input_size), start=1):
         taken.type.tensor_type.shape.dim[axis].dim_value = size
     del graph.value_info[:]
-    return Graph(model=model, input_name=taken.name, output_name=given.name)
+    output = onnx.ValueInfoProto()
+    output.CopyFrom(given)  # a copy, since the original goes with its list
+    del graph.output[:]
+    graph.output.append(output)
+    return Graph(model=model, input_name=taken.name, output_name=output.name)
 
 
 def prepare(spec: EncoderSpec, crops_NHH3: NDArray[np.uint8]) -> NDArray[np.float32]:
