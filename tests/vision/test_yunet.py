@@ -5,13 +5,16 @@ import math
 import cv2
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from drawn_faces import portraits
 
 from omokage import weights
-from omokage.vision import detector, yunet
+from omokage.errors import ConfigError
+from omokage.vision import detector, silence, yunet
 from omokage.vision.detector import DetectConfig, Faces
+
+onnxruntime = silence.import_onnxruntime()
+has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +131,19 @@ def test_a_shrunk_picture_is_scaled_back():
     back = yunet._scaled(faces, (50, 40, 3), (100, 160, 3))
     np.testing.assert_allclose(back.box_F4, [[7.5, 7.5, 39.5, 39.5]])
     np.testing.assert_allclose(back.landmarks_F52, np.tile([13.5, 6.5], (1, 5, 1)))
+
+
+@pytest.mark.skipif(has_cuda, reason="this onnxruntime has CUDA")
+def test_a_missing_card_is_an_error_not_a_slow_run():
+    with pytest.raises(ConfigError, match="cuda"):
+        detector.load(DetectConfig(name="yunet", device="cuda"))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not has_cuda, reason="this onnxruntime has no CUDA")
+def test_a_card_gives_the_same_faces():
+    pictures = [cv2.resize(one.picture, size) for one in portraits(320, 32) for size in ((320, 320), (250, 300))]
+    expected = detector.load(DetectConfig(name="yunet"))(pictures)
+    for faces, wanted in zip(detector.load(DetectConfig(name="yunet", device="cuda"))(pictures), expected, strict=True):
+        np.testing.assert_allclose(faces.score_F, wanted.score_F, atol=0.01)
+        np.testing.assert_allclose(faces.landmarks_F52, wanted.landmarks_F52, atol=1)

@@ -140,13 +140,20 @@ def _session(config: DetectConfig) -> Any:
         ConfigError: The device is not to be had.
     """
     onnxruntime = silence.import_onnxruntime()
-    if config.device == "cuda" and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        raise ConfigError("detect.device is 'cuda', but this onnxruntime has no CUDA: install omokage[gpu]")
+    _check(config, onnxruntime.get_available_providers())
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = config.threads
     options.log_severity_level = 3  # the published file warns of constants that it does not use
-    model = any_size(onnx.load(weights.path("yunet")))
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=PROVIDERS[config.device])
+    model = any_size(onnx.load(weights.path("yunet"))).SerializeToString()
+    session = onnxruntime.InferenceSession(model, options, providers=PROVIDERS[config.device])
+    _check(config, session.get_providers())  # a build with CUDA falls back too, when the card or a library is missing
+    return session
+
+
+def _check(config: DetectConfig, providers: list[str]) -> None:
+    """Raise where onnxruntime would use the processor in place of the card, which it does without an error."""
+    if config.device == "cuda" and "CUDAExecutionProvider" not in providers:
+        raise ConfigError("detect.device is 'cuda', but onnxruntime finds no CUDA: install omokage[gpu], or use 'cpu'")
 
 
 def _padded(length: int) -> int:
