@@ -48,8 +48,7 @@ def load_openvino(source: Graph, threads: int) -> Loaded:
 
     def make() -> Run:
         request = compiled.create_infer_request()
-        # the result is a view of the request's own memory, which the next face overwrites
-        return lambda face: request.infer({source.input_name: face}, share_inputs=True)[output].copy()
+        return lambda face: request.infer({source.input_name: face}, share_inputs=True)[output]
 
     return Loaded(runs=[make() for _ in range(threads)])
 
