@@ -10,7 +10,7 @@ import pytest
 from drawn_faces import eye_distance, portraits
 
 from omokage.errors import ConfigError
-from omokage.vision import detector
+from omokage.vision import blazeface, detector
 from omokage.vision.detector import DetectConfig, Detector, Faces
 
 QUICK = ("mediapipe", "yunet")
@@ -50,6 +50,31 @@ def test_finds_drawn_people(detect):
             middle = one.landmarks.mean(axis=0)
             assert x0 < middle[0] < x1 and y0 < middle[1] < y1
             assert 1.2 < (x1 - x0) / eye_distance(one) < 3.5
+
+
+def test_a_box_means_the_same_to_all():
+    pictures = [one.picture for one in portraits(320, 32)]
+    overlaps = [
+        blazeface.iou(faces.box_F4[:1], other.box_F4[0])[0]
+        for faces, other in zip(load("mediapipe")(pictures), load("yunet")(pictures), strict=True)
+        if len(faces.score_F) and len(other.score_F)
+    ]
+    assert len(overlaps) >= 30
+    assert np.median(overlaps) > 0.75
+
+
+@pytest.mark.parametrize(("name", "side"), [("mediapipe", 40), ("yunet", 16)])
+def test_finds_small_faces_in_a_wide_view(name, side):
+    found = 0
+    for one in portraits(320, 32)[:16]:
+        scale = side / (2.1 * eye_distance(one))  # a face is about 2.1 times as wide as its eyes are apart
+        small = cv2.resize(one.picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        view = np.full((640, 640, 3), 120, np.uint8)
+        view[200 : 200 + len(small), 300 : 300 + len(small)] = small
+        middle = one.landmarks.mean(axis=0) * scale + np.array([300, 200])
+        faces = load(name)([view])[0]
+        found += any(np.abs(points.mean(axis=0) - middle).max() < side / 3 for points in faces.landmarks_F52)
+    assert found >= 15
 
 
 # Share of the eyes' distance by which half of the points may be off: what was seen is 0.03 and 0.10.
