@@ -35,8 +35,6 @@ BROKEN: Final = ("truncated", "empty", "not_a_picture", "other_file")
 
 EXTRA_SHOT: Final = 100_000
 """Planted pictures take shots from here on, ordinary ones from 0."""
-OUTSIDER: Final = 1_000_000
-"""Strangers who have no folder take numbers from here on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,7 +163,7 @@ class _Planter:
 
     def _stranger(self, *, outsider: bool, turn: int) -> None:
         owner = self._somebody()
-        who = OUTSIDER + turn
+        who = names.STRANGERS + turn
         if not outsider and self.people > 1:
             who = (owner + 1 + int(self.rng.integers(self.people - 1))) % self.people
         self._add("stranger", (who,), folder=names.name(owner))
@@ -174,7 +172,7 @@ class _Planter:
         count = min(self.people, int(self.rng.integers(2, 5)))
         picked = tuple(self.rng.choice(self.people, count, replace=False).tolist())
         while len(picked) < 2:
-            picked = (*picked, OUTSIDER + 500_000)
+            picked = (*picked, names.STRANGERS + 500_000)
         self._add("group", picked)
 
     def _broken(self) -> None:

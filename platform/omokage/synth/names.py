@@ -2,6 +2,9 @@
 
 from typing import Final
 
+STRANGERS: Final = 1_000_000
+"""People numbered from here on have no folder of their own."""
+
 NAMES: Final = (
     "山田花子",
     "佐藤 太郎",
@@ -31,9 +34,9 @@ NAMES: Final = (
 
 
 def name(number: int) -> str:
-    """Return the name of person ``number``; from 1,000,000 on people are strangers."""
-    if number >= 1_000_000:
-        return f"stranger {number - 1_000_000}"
+    """Return the name of person ``number``; from ``STRANGERS`` on they are strangers."""
+    if number >= STRANGERS:
+        return f"stranger {number - STRANGERS}"
     return NAMES[number] if number < len(NAMES) else f"person {number:04d}"
 
 

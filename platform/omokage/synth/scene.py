@@ -105,7 +105,7 @@ def paint(canvas: Picture, person: Person, shot: Shot) -> Seen:
         lit_P3 = colour_P3 * value_PC[:, :3] + gloss_P[:, None]
         eye = np.flatnonzero(material_P == head.EYE)
         lit_P3[eye] = shade.eyes(person, shot.light, posed.turn, shot.gaze, value_PC[eye])
-        _over(canvas, cover.pixels, shade.encode(lit_P3 * np.float32(shot.light.exposure)))
+        _over(canvas, cover.pixels, shade.encode(lit_P3))
     return _seen(posed)
 
 
@@ -128,6 +128,8 @@ def _dressed(person: Person) -> FloatArray:
     turn_V = np.arctan2(rest_V3[:, 0], rest_V3[:, 2] - np.float32(skin.AXIS_Z))
     share_V = skin.hair_share(person.hair, turn_V, rest_V3[:, 1])
     share_V = share_V * (mesh.masks["ears"] < 0.3) * (rest_V3[:, 1] > 5.6)
+    for _ in range(3):  # hair swells gently from where it begins
+        share_V = np.minimum(share_V, 0.4 * share_V + 0.6 * shade.around(share_V.astype(np.float32)))
     out_V3 = person.shape.copy()
     normal_V3 = shade.normals(out_V3, mesh.triangles)
     out_V3 += normal_V3 * (share_V * person.hair.volume)[:, None].astype(np.float32)

@@ -31,7 +31,6 @@ class Light:
     """Towards the lamp; need not be of unit length."""
     key: tuple[float, float, float]
     ambient: tuple[float, float, float]
-    exposure: float = 1.0
 
 
 def normals(point_V3: FloatArray, triangle_T3: NDArray[np.int32]) -> FloatArray:
@@ -45,7 +44,7 @@ def normals(point_V3: FloatArray, triangle_T3: NDArray[np.int32]) -> FloatArray:
     return np.asarray((normal_V3 / (np.linalg.norm(normal_V3, axis=1, keepdims=True) + 1e-12)), np.float32)
 
 
-def _around(value_V: FloatArray) -> FloatArray:
+def around(value_V: FloatArray) -> FloatArray:
     """Return the mean over each vertex's neighbours, (V,)."""
     edge_E2 = head.load().edges
     total_V = np.bincount(edge_E2[:, 0], value_V[edge_E2[:, 1]], minlength=len(value_V))
@@ -62,9 +61,9 @@ def light_at(world_V3: FloatArray, light: Light) -> FloatArray:
     """Return light (RGB) and gloss at each vertex, (V, 4)."""
     mesh = head.load()
     normal_V3 = normals(world_V3, mesh.triangles)
-    mean_V3 = np.stack([_around(world_V3[:, k]) for k in range(3)], axis=1)
+    mean_V3 = np.stack([around(world_V3[:, k]) for k in range(3)], axis=1)
     hollow_V = ((mean_V3 - world_V3) * normal_V3).sum(1) * 9  # > 0 where the surface is concave
-    hollow_V = 0.5 * hollow_V + 0.5 * _around(_around(hollow_V))
+    hollow_V = 0.5 * hollow_V + 0.5 * around(around(hollow_V))
     open_V = np.clip(1 - np.maximum(hollow_V, 0) * 1.6, 0.25, 1) * (1 - 0.8 * mesh.masks["inside-mouth"])
     lamp = np.array(light.direction, np.float32)
     lamp /= np.linalg.norm(lamp)
@@ -102,7 +101,7 @@ def _unshadowed(world_V3: FloatArray, lamp: FloatArray) -> FloatArray:
     hidden_V = inside_V & (near[place_V2[:, 1] * size + place_V2[:, 0]] < depth_V - 0.09)
     seen_V = 1 - hidden_V.astype(np.float32)
     for _ in range(2):
-        seen_V = 0.5 * seen_V + 0.5 * _around(seen_V)
+        seen_V = 0.5 * seen_V + 0.5 * around(seen_V)
     return np.asarray((0.15 + 0.85 * seen_V), np.float32)
 
 
