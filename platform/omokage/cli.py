@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar, cast
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, cast
 
 import tyro
 from rich.console import Console
@@ -27,7 +27,21 @@ T = TypeVar("T")
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells give it."""
 
-Json = Annotated[bool, tyro.conf.arg(help="Print the report as one JSON object.")]
+Json = Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help="Print the report as one JSON object.")]
+Settings = Annotated[
+    Path | None,
+    tyro.conf.arg(name="config", metavar="FILE", help="TOML file with settings; options on the command line win."),
+]
+Source = Annotated[
+    tyro.conf.Positional[str],
+    tyro.conf.arg(
+        metavar="SOURCE",
+        help="Folder (its first level names the identities), CSV or Parquet list (uri, identity), or s3:// of either.",
+    ),
+]
+DatasetPlace = Annotated[
+    tyro.conf.Positional[str], tyro.conf.arg(metavar="DATASET", help="Folder or s3:// prefix of the dataset.")
+]
 
 
 def ingest(argv: list[str]) -> str:
@@ -43,11 +57,10 @@ def ingest(argv: list[str]) -> str:
         A killed or stopped run is finished by the same command. Pictures are only read.
         """
 
-        source: tyro.conf.Positional[str]
-        """Folder (its first level names the identities), or CSV or Parquet list (uri, identity), or s3:// of either."""
-        dataset: tyro.conf.Positional[str]
-        """Folder or s3:// prefix of the dataset; made if it is not there."""
+        source: Source
+        dataset: DatasetPlace
         how: tyro.conf.OmitArgPrefixes[IngestConfig]
+        settings: Settings = None
         json: Json = False
 
     asked = _parse(Ingest, argv, "ingest", how=IngestConfig)
@@ -63,8 +76,7 @@ def info(argv: list[str]) -> str:
     class Info:
         """Say what a dataset holds, and how it was made."""
 
-        dataset: tyro.conf.Positional[str]
-        """Folder or s3:// prefix of the dataset."""
+        dataset: DatasetPlace
         json: Json = False
 
     asked = _parse(Info, argv, "info")
@@ -81,8 +93,7 @@ def check(argv: list[str]) -> str:
     class Check:
         """Check every file of a dataset against the checksum that was noted when it was written."""
 
-        dataset: tyro.conf.Positional[str]
-        """Folder or s3:// prefix of the dataset."""
+        dataset: DatasetPlace
         json: Json = False
 
     asked = _parse(Check, argv, "check")
@@ -98,10 +109,96 @@ def check(argv: list[str]) -> str:
     )
 
 
+def crop(argv: list[str]) -> str:
+    """Cut aligned faces out of pictures, into a folder tree of their own."""
+    system.require(["libGL.so.1"])
+    from omokage.flows.crop import CropConfig
+    from omokage.flows.crop import crop as flow
+
+    @dataclasses.dataclass
+    class Crop:
+        """Cut aligned faces out of pictures, into a folder tree of their own. Pictures are only read."""
+
+        source: Source
+        out: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="OUT")]
+        """Folder or s3:// prefix for the aligned pictures; outside of the source."""
+        how: tyro.conf.OmitArgPrefixes[CropConfig]
+        settings: Settings = None
+        json: Json = False
+
+    asked = _parse(Crop, argv, "crop", how=CropConfig)
+    with _bar("pictures", asked.json) as on_progress:
+        report = flow(asked.source, asked.out, asked.how, on_progress)
+    return report.json() if asked.json else report.text()
+
+
+def draw(argv: list[str]) -> str:
+    """Draw people with known truth, and faults to find."""
+    system.require(["libGL.so.1"])
+    from omokage.synth import draw as synth
+
+    @dataclasses.dataclass
+    class Draw:
+        """Draw people with known truth, and plant faults in their folders.
+
+        Writes OUT/pictures, a folder a person, and OUT/truth.json: who, where, how turned, and what is wrong.
+        """
+
+        out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
+        """New or empty folder, or one that this command filled."""
+        how: tyro.conf.OmitArgPrefixes[synth.DrawConfig]
+        json: Json = False
+
+    asked = _parse(Draw, argv, "draw")
+    with _bar("pictures", asked.json) as on_progress:
+        truth = synth.draw(asked.how, asked.out, on_progress)
+    report = {"out": str(asked.out), "files": len(truth.files), "planted": truth.counts()}
+    if asked.json:
+        return jsonlib.dumps(report, ensure_ascii=False)
+    planted = [f"  {fault:<28}{count:>6,}" for fault, count in truth.counts().items()]
+    return "\n".join([f"{len(truth.files):,} files in {asked.out / 'pictures'}, of them planted:", *planted])
+
+
+def weights(argv: list[str]) -> str:
+    """List the model files, or fetch them."""
+    from omokage import weights as store
+
+    @dataclasses.dataclass
+    class Weights:
+        """List the model files with their licences, or fetch them into the cache.
+
+        The cache is in the user's cache folder, or in the folder that OMOKAGE_WEIGHTS names.
+        """
+
+        do: tyro.conf.Positional[Literal["list", "fetch"]]
+        """List what there is, or fetch it."""
+        names: tyro.conf.Positional[tuple[str, ...]] = ()
+        """Which; all by default."""
+        json: Json = False
+
+    asked = _parse(Weights, argv, "weights")
+    entries = [store.entry(name) for name in asked.names or store.ENTRIES]
+    if asked.do == "fetch":
+        for each in entries:
+            store.path(each.name)
+    rows = [dataclasses.asdict(each) | {"cached": store.cached(each)} for each in entries]
+    if asked.json:
+        return jsonlib.dumps({"folder": str(store.folder()), "weights": rows}, ensure_ascii=False)
+    lines = [
+        f"{each.name:<22}{each.bytes / 1e6:>6.1f} MB  {'here' if row['cached'] else 'not fetched':<12}{each.licence}\n"
+        f"{'':<22}{each.purpose}; sha256 {each.sha256}"
+        for each, row in zip(entries, rows, strict=True)
+    ]
+    return "\n".join([*lines, f"in {store.folder()}"])
+
+
 VERBS: dict[str, Callable[[list[str]], str]] = {
     "ingest": ingest,
+    "crop": crop,
     "info": info,
     "check": check,
+    "draw": draw,
+    "weights": weights,
 }
 
 

@@ -93,7 +93,11 @@ class IngestReport:
     seconds: float
     """From start to end, start-up included."""
     start_seconds: float
-    """Until the first picture was done; Ray and the models start in it."""
+    """Until the first picture was read; Ray and the models start in it."""
+    running_seconds: float
+    """From the first picture read to the last shard written."""
+    pictures_per_second: float
+    """Over ``running_seconds``."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
     """Time inside each stage, added up over workers."""
     detector: str
@@ -104,15 +108,9 @@ class IngestReport:
     """Of the model files used."""
     warnings: tuple[str, ...] = ()
 
-    @property
-    def rate(self) -> float:
-        """Pictures a second once running."""
-        running = self.seconds - self.start_seconds
-        return self.done / running if self.done and running > 0 else 0.0
-
     def json(self) -> str:
         """Return the report as one JSON object."""
-        return json.dumps(asdict(self) | {"pictures_per_second": round(self.rate, 2)}, ensure_ascii=False)
+        return json.dumps(asdict(self), ensure_ascii=False)
 
     def text(self) -> str:
         """Return the report for a person."""
@@ -128,7 +126,8 @@ class IngestReport:
         )
         if self.done:
             lines.append(
-                f"  {self.seconds:.1f} s, {self.start_seconds:.1f} s of it start-up; {self.rate:.1f} pictures/s"
+                f"  {self.seconds:.1f} s, {self.start_seconds:.1f} s of it start-up; "
+                f"{self.pictures_per_second:.1f} pictures/s once running"
             )
             total = sum(self.stage_seconds.values()) or 1.0
             parts = [f"{stage} {s:.1f} s ({s / total:.0%})" for stage, s in self.stage_seconds.items()]
@@ -138,3 +137,33 @@ class IngestReport:
         lines += [f"Note: {warning}" for warning in self.warnings]
         lines.append(f"Dataset: {self.dataset}")
         return "\n".join(lines)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CropReport:
+    """What ``omokage crop`` wrote."""
+
+    source: str
+    out: str
+    pictures: int
+    """Inputs listed."""
+    files: int
+    """Aligned pictures written, one a face."""
+    reasons: dict[str, int]
+    """Inputs that gave none, by reason."""
+    seconds: float
+    licences: dict[str, str]
+
+    def json(self) -> str:
+        """Return the report as one JSON object."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    def text(self) -> str:
+        """Return the report for a person."""
+        return "\n".join(
+            [
+                f"{self.files:,} aligned pictures of {self.pictures:,} inputs in {self.out}, {self.seconds:.1f} s",
+                *(f"    {name:<20}{count:>9,}" for name, count in self.reasons.items()),
+                *(f"  {name}: {licence}" for name, licence in self.licences.items()),
+            ]
+        )

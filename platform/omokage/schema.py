@@ -59,6 +59,7 @@ READ: Final = pa.schema(
     [
         pa.field("data", pa.large_binary()),  # the file, as it is
         pa.field("sha256", pa.string()),
+        pa.field("read_at", pa.float64()),  # seconds since 1970
     ]
 )
 

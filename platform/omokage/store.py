@@ -48,6 +48,8 @@ class Shard:
     """Of the two files, by "faces" and "pictures"."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time that its pictures took, by stage, added up over workers."""
+    began: float = 0.0
+    """When its first picture was read, in seconds since 1970."""
 
     def file(self, kind: str) -> str:
         """Return the name of its "faces" or "pictures" file."""
@@ -66,7 +68,7 @@ class Head:
     source: str
     recipe: dict[str, Any]
     """Everything that decides what a picture's faces and vectors are; two runs must agree on all of it."""
-    runtime: str
+    runtime: str = ""
     """What ran the encoder. Others give the same vectors to 1e-4, so a run that can keeps to it and need not."""
     generation: int = 0
     manifest: str | None = None
@@ -121,6 +123,11 @@ class Dataset:
                 "dataset folder or, if the pictures were moved there, --moved"
             )
         return dataset
+
+    def encoded_by(self, runtime: str) -> "Dataset":
+        """Return the dataset after noting what runs its encoder."""
+        self.folder.write(HEAD, replace(self.head, runtime=runtime).json())
+        return Dataset(self.folder)
 
     @property
     def dim(self) -> int:
@@ -252,7 +259,7 @@ def summary(data: Dataset) -> Summary:
     )
 
 
-def write_shard(folder: Folder, pictures: pa.Table, faces: pa.Table, seconds: dict[str, float]) -> Shard:
+def write_shard(folder: Folder, pictures: pa.Table, faces: pa.Table, seconds: dict[str, float], began: float) -> Shard:
     """Return the shard written from ``pictures`` (``MANIFEST``) and their ``faces``.
 
     The name comes from the content, so that the same work done twice writes the same files.
@@ -264,7 +271,7 @@ def write_shard(folder: Folder, pictures: pa.Table, faces: pa.Table, seconds: di
     sums = {kind: hashlib.sha256(buffer).hexdigest() for kind, buffer in data.items()}
     name = hashlib.sha256("".join(sums.values()).encode()).hexdigest()[:20]
     size = sum(buffer.size for buffer in data.values())
-    shard = Shard(name, pictures.num_rows, faces.num_rows, size, sums, seconds)
+    shard = Shard(name, pictures.num_rows, faces.num_rows, size, sums, seconds, began)
     for kind, buffer in data.items():
         folder.write(shard.file(kind), buffer)
     folder.write(shard.mark, json.dumps(asdict(shard)).encode())
@@ -282,7 +289,7 @@ def _keep_live(folder: Folder, shard: Shard, manifest: pa.Table) -> tuple[Shard,
     for kind in ("pictures", "faces"):
         table = folder.table(shard.file(kind))
         keep[kind] = table.filter(pc.is_in(table["uri"], value_set=mine.combine_chunks()))
-    return shard, write_shard(folder, keep["pictures"], keep["faces"], shard.seconds)
+    return shard, write_shard(folder, keep["pictures"], keep["faces"], shard.seconds, shard.began)
 
 
 def _read_head(folder: Folder) -> Head:

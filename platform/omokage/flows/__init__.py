@@ -12,3 +12,6 @@ os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what Ray's next version does anyway
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its remarks on our actors are not for the terminal
 os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")  # ours shows pictures
+# Ray's own switch for macOS, where a cluster of this machine alone lives on loopback. Without it Ray takes the
+# machine's outer address, listens on every interface, and opens a socket to a public server to learn that address.
+os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")

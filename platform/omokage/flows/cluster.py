@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import ray
 import ray.data
+from ray._private.node import Node
 
 from omokage.errors import ConfigError
 
@@ -43,24 +45,57 @@ class ClusterConfig:
 def connected(config: ClusterConfig) -> Iterator[None]:
     """Be connected to Ray, quietly and without usage reports; a local cluster ends with the block."""
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if config.address == "local":
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one into the home folder
-        ray.init(
-            address="local",
-            num_cpus=config.cpus,
-            num_gpus=config.gpus,
-            object_store_memory=(config.object_store_mb or 1024) * MEGABYTE,
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            **quiet,
-        )
-    else:
-        ray.init(address=config.address, **quiet)
+    with _hushed():
+        if config.address == "local":
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one into the home folder
+            ray.init(
+                address="local",
+                num_cpus=config.cpus,
+                num_gpus=config.gpus,
+                object_store_memory=(config.object_store_mb or 1024) * MEGABYTE,
+                include_dashboard=False,
+                _node_ip_address="127.0.0.1",
+                **quiet,
+            )
+        else:
+            ray.init(address=config.address, **quiet)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep what native code says on standard error from the terminal, unless the block fails."""
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            said.seek(0)
+            os.write(terminal, said.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+
+
+@contextmanager
+def _no_reporter() -> Iterator[None]:
+    """Keep Ray from starting its web server's process while the block runs.
+
+    Without a dashboard that process has one duty, usage reports; and even when they are off, it asks the
+    addresses where clouds tell a machine about itself (seen in 2.60). No setting leaves it out.
+    """
+    start = Node.start_api_server
+    Node.start_api_server = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        Node.start_api_server = start
 
 
 def capacity(config: ClusterConfig) -> tuple[float, float]:

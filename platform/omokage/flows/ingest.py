@@ -1,60 +1,42 @@
 """A folder of pictures to a dataset of faces."""
 
 import dataclasses
-import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import ray
 import ray.data
+import ray.exceptions
 
 from omokage import changes, weights
 from omokage.errors import DatasetError
 from omokage.flows import cluster, pipeline, workers
 from omokage.flows.cluster import ClusterConfig
-from omokage.flows.pipeline import LookerConfig
+from omokage.flows.pipeline import FindConfig, LookerConfig, OnProgress, quietly
 from omokage.flows.workers import Workers
 from omokage.report import IngestReport, by_status, tally
 from omokage.source import Source, check_apart
 from omokage.stages import base
-from omokage.stages.align import AlignConfig
-from omokage.stages.decode import DecodeConfig
-from omokage.stages.detect import DetectStageConfig, Keep
 from omokage.stages.encode import Encode, EncodeConfig
 from omokage.stages.isolate import can_block_network
 from omokage.stages.look import LookConfig
 from omokage.stages.read import ReadConfig
 from omokage.stages.write import Write, WriteConfig
 from omokage.storage import Folder
-from omokage.store import HEAD, Dataset, Head, Shard
-from omokage.vision import detector, encoder, runtimes
-from omokage.vision.faces import DetectConfig
+from omokage.store import Dataset, Head, Shard
+from omokage.vision import encoder, runtimes
 from omokage.vision.geometry import Template
-
-OnProgress = Callable[[int, int], None]
-"""Called with the pictures done and the pictures to do."""
-
-
-def quietly(done: int, of: int) -> None:
-    """Show no progress."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IngestConfig:
     """How pictures become a dataset of faces."""
 
-    detector: Literal["mediapipe", "mediapipe-tasks", "yunet"] = "mediapipe"
-    """What finds faces."""
-    min_score: float = 0.5
-    """Faces with a lower detector score do not count."""
-    min_side: int = 24
-    """Faces with a shorter side than this, in pixels, do not count."""
-    faces: Keep = "largest"
-    """Of several faces in a picture of somebody: keep the largest, all, or refuse the picture (one)."""
+    find: FindConfig = field(default_factory=FindConfig)
     align: Literal["arcface", "dlib", "margin"] = "arcface"
     """Template of the stored chips."""
     padding: float = 0.0
@@ -65,8 +47,6 @@ class IngestConfig:
     """Name of an encoder, or a TOML file that describes one."""
     runtime: str | None = None
     """What runs the encoder; by default the quickest on this machine that is right."""
-    max_pixels: int = 200_000_000
-    """A picture with more pixels is refused before it is decoded."""
     workers: int | None = None
     """Processes that detect; one a CPU by default."""
     moved: bool = False
@@ -88,57 +68,66 @@ class Job:
         """Return the job, its model files fetched and its settings checked."""
         spec = encoder.load_spec(config.encoder)
         spec.weights_file()
-        find = DetectConfig(name=config.detector, min_score=config.min_score, min_side=config.min_side)
-        look = LookConfig(
-            decode=DecodeConfig(max_pixels=config.max_pixels),
-            detect=DetectStageConfig(detector=find, faces=config.faces),
-            align=AlignConfig(
-                chip=Template(name=config.align, size=config.chip_size, padding=config.padding),
-                crop=Template(name=spec.template, size=spec.input_size, padding=spec.padding),
-            ),
+        look = config.find.look(
+            chip=Template(name=config.align, size=config.chip_size, padding=config.padding),
+            crop=crop_of(spec),
         )
-        for name in detector.WEIGHTS[find.name]:
+        for name in config.find.weights:
             weights.path(name)
         return cls(config=config, source=Source.at(source), spec=spec, look=look)
 
-    @property
-    def models(self) -> tuple[str, ...]:
-        """Weights that the detector opens."""
-        return detector.WEIGHTS[self.look.detect.detector.name]
-
     def recipe(self) -> dict[str, Any]:
         """Return everything that decides what a picture's faces are."""
-        find = self.look.detect.detector
+        find = self.config.find
         return {
             "encoder": {
                 "name": self.spec.name,
                 "sha256": self.spec.sha256(),
                 "dim": self.spec.dim,
-                "crop": self.look.align.crop.tag,
+                "crop": crop_of(self.spec).tag,
             },
             "detector": {
-                "name": find.name,
-                "weights": {name: weights.entry(name).sha256 for name in self.models},
+                "name": find.detector,
+                "weights": {name: weights.entry(name).sha256 for name in find.weights},
                 "min_score": find.min_score,
                 "min_side": find.min_side,
             },
-            "faces": self.look.detect.faces,
+            "faces": find.faces,
             "chip": self.look.align.chip.tag,
         }
 
     def licences(self) -> dict[str, str]:
         """Return the licence of every model file that is used."""
-        return {name: weights.entry(name).licence for name in self.models} | {self.spec.name: self.spec.licence}
+        models = {name: weights.entry(name).licence for name in self.config.find.weights}
+        return models | {self.spec.name: self.spec.licence}
+
+
+def crop_of(spec: encoder.EncoderSpec) -> Template:
+    """Return how the encoder wants to see a face."""
+    return Template(name=spec.template, size=spec.input_size, padding=spec.padding)
 
 
 @dataclass(slots=True)
 class Run:
     """What happened while Ray was at work."""
 
-    start_seconds: float = 0.0
-    done: int = 0
-    stage_seconds: dict[str, float] = field(default_factory=dict)
+    runtime: str = ""
     workers: Workers | None = None
+    done: int = 0
+    began: float = 0.0
+    """When the first picture was read, in seconds since 1970."""
+    ended: float = 0.0
+    """When the last shard was done."""
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def add(self, shard: Shard) -> None:
+        """Count a finished shard."""
+        self.ended = time.time()
+        self.began = min(self.began or shard.began, shard.began)
+        self.done += shard.pictures
+        for stage, seconds in shard.seconds.items():
+            self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + seconds
 
 
 def ingest(source: str, dataset: str, config: IngestConfig, on_progress: OnProgress = quietly) -> IngestReport:
@@ -148,74 +137,70 @@ def ingest(source: str, dataset: str, config: IngestConfig, on_progress: OnProgr
         OmokageError: A setting, the source or the dataset is wrong, or the work could not go on; what was
             finished is kept, and the same call goes on from there.
     """
-    began = time.perf_counter()
+    began = time.time()
     job, folder = Job.of(source, config), Folder.at(dataset)
     check_apart(job.source, folder)
     listing = job.source.listing()
-    data = _open(job, folder)
-    run = Run()
+    data = Dataset.open_or_create(folder, Head(source=job.source.url, recipe=job.recipe()), config.moved)
+    run = Run(runtime=data.head.runtime)
     with data.locked():
-        known = data.known()
-        todo = changes.compare(listing, known)
+        todo = changes.compare(listing, data.known())
         if todo.pending.num_rows:
             with cluster.connected(config.cluster):
-                run = _run(job, data, todo.pending, on_progress, began)
-        after = _commit(data, listing)
-    return _report(job, after, todo, run, time.perf_counter() - began)
+                data = _run(job, data, todo.pending, run, on_progress)
+        data = _commit(data, listing)
+    return _report(job, data, todo, run, began)
 
 
-def _open(job: Job, folder: Folder) -> Dataset:
-    """Return the dataset, made now if there is none; a new one's runtime is measured here, once."""
-    runtime = job.config.runtime
-    if runtime is None and not folder.exists(HEAD):
-        device = "cuda" if job.config.cluster.gpus else "cpu"
-        chosen = runtimes.choose(job.spec, threads=1, device=device).runtime
-        runtime = chosen.name
-        chosen.close()
-    head = Head(source=job.source.url, recipe=job.recipe(), runtime=runtime or "")
-    return Dataset.open_or_create(folder, head, job.config.moved)
-
-
-def _run(job: Job, data: Dataset, pending: pa.Table, on_progress: OnProgress, began: float) -> Run:
-    """Return what was spent on turning ``pending`` into shards."""
-    pools = workers.plan(*cluster.capacity(job.config.cluster), job.config.workers)
-    run = Run(workers=pools)
+def _run(job: Job, data: Dataset, pending: pa.Table, run: Run, on_progress: OnProgress) -> Dataset:
+    """Return the dataset after turning ``pending`` into shards, with what that took noted in ``run``."""
+    run.workers = workers.plan(*cluster.capacity(job.config.cluster), job.config.workers)
+    run.runtime = job.config.runtime or _runtime(job, data.head, run)
+    if not data.head.runtime:
+        data = data.encoded_by(run.runtime)
     on_progress(0, pending.num_rows)
-    for shard in _shards(job, data, pending, pools):
-        run.start_seconds = run.start_seconds or time.perf_counter() - began
-        run.done += shard.pictures
-        for stage, seconds in shard.seconds.items():
-            run.stage_seconds[stage] = run.stage_seconds.get(stage, 0.0) + seconds
+    for shard in _shards(job, data, pending, run.workers, run.runtime):
+        run.add(shard)
         on_progress(run.done, pending.num_rows)
-    return run
+    return data
 
 
-def _shards(job: Job, data: Dataset, pending: pa.Table, pools: Workers) -> Iterator[Shard]:
+def _runtime(job: Job, head: Head, run: Run) -> str:
+    """Return what runs the encoder: what ran it before, or the quickest one where an encoder will run."""
+    assert run.workers is not None
+    pools = run.workers
+    if head.runtime and runtimes.needs_card(head.runtime) == bool(pools.encode_gpus):
+        return head.runtime
+
+    def measure(device: str) -> str:
+        choice = runtimes.choose(job.spec, device=device)
+        choice.runtime.close()
+        return choice.runtime.name
+
+    there = ray.remote(num_cpus=pools.encode_cpus, num_gpus=pools.encode_gpus, max_calls=1)(measure)
+    if pools.encode_gpus:
+        try:
+            return ray.get(there.remote("cuda"))
+        except ray.exceptions.RayTaskError as error:
+            run.warnings.append(f"the GPU is not used: {error.cause}")
+    return ray.get(there.remote("cpu"))
+
+
+def _shards(job: Job, data: Dataset, pending: pa.Table, pools: Workers, runtime: str) -> Iterator[Shard]:
     """Yield the shards as they are finished."""
-    looker = LookerConfig(read=ReadConfig(root=job.source.root.url), look=job.look, weights=job.models)
-    encode = EncodeConfig(spec=job.spec, runtime=job.config.runtime or data.head.runtime, threads=pools.encode_threads)
-    stream = (
-        pipeline.look(pending, looker, pools)
-        .map_batches(
-            Encoder,
-            fn_constructor_kwargs={"config": encode},
-            batch_format="pyarrow",
-            batch_size=None if not pools.encode_gpus else pipeline.CHUNK,
-            compute=ray.data.ActorPoolStrategy(size=pools.encode, max_tasks_in_flight_per_actor=pipeline.QUEUED),
-            num_cpus=pools.encode_cpus,
-            num_gpus=pools.encode_gpus or None,
-        )
-        .map_batches(
-            partial(write_batch, WriteConfig(dataset=data.folder.url, dim=job.spec.dim)),
-            batch_format="pyarrow",
-            batch_size=None,
-            compute=ray.data.TaskPoolStrategy(size=pools.write),
-            num_cpus=pools.write_cpus,
-        )
+    looker = LookerConfig(read=ReadConfig(root=job.source.root.url), look=job.look, weights=job.config.find.weights)
+    encode = EncodeConfig(spec=job.spec, runtime=runtime, threads=pools.encode_threads)
+    encoded = pipeline.look(pending, looker, pools).map_batches(
+        Encoder,
+        fn_constructor_kwargs={"config": encode},
+        batch_format="pyarrow",
+        batch_size=pipeline.CHUNK if pools.encode_gpus else None,  # Ray wants a number where there is a GPU
+        compute=ray.data.ActorPoolStrategy(size=pools.encode, max_tasks_in_flight_per_actor=pipeline.QUEUED),
+        num_cpus=pools.encode_cpus,
+        num_gpus=pools.encode_gpus or None,
     )
-    marks: pa.Table
-    for marks in stream.iter_batches(batch_format="pyarrow", batch_size=None, prefetch_batches=0):
-        yield from (Shard(**json.loads(mark)) for mark in marks["shard"].to_pylist())
+    write = Write(WriteConfig(dataset=data.folder.url, dim=job.spec.dim))
+    yield from (Shard(**mark) for mark in pipeline.write(encoded, write, pools))
 
 
 class Encoder:
@@ -227,11 +212,6 @@ class Encoder:
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Return ``batch`` with embeddings."""
         return base.run([self.encode], batch)
-
-
-def write_batch(config: WriteConfig, batch: pa.Table) -> pa.Table:
-    """Return the mark of the shard that was written."""
-    return Write(config)(batch)
 
 
 def _commit(data: Dataset, listing: pa.Table) -> Dataset:
@@ -251,7 +231,8 @@ def _commit(data: Dataset, listing: pa.Table) -> Dataset:
     return data.commit(final.manifest, [*data.head.shards, *finished])
 
 
-def _report(job: Job, data: Dataset, todo: changes.Changes, run: Run, seconds: float) -> IngestReport:
+def _report(job: Job, data: Dataset, todo: changes.Changes, run: Run, began: float) -> IngestReport:
+    running = run.ended - run.began
     manifest = data.manifest()
     kept, found = (int(pc.sum(manifest[name]).as_py() or 0) for name in ("kept", "found"))
     return IngestReport(
@@ -268,19 +249,21 @@ def _report(job: Job, data: Dataset, todo: changes.Changes, run: Run, seconds: f
         changed=todo.changed,
         retried=todo.retried,
         removed=todo.removed,
-        seconds=round(seconds, 3),
-        start_seconds=round(run.start_seconds, 3),
+        seconds=round(time.time() - began, 3),
+        start_seconds=round(max(0.0, run.began - began), 3),
+        running_seconds=round(running, 3),
+        pictures_per_second=round(run.done / running, 2) if running else 0.0,
         stage_seconds={stage: round(s, 3) for stage, s in run.stage_seconds.items()},
-        detector=job.config.detector,
+        detector=job.config.find.detector,
         encoder=job.spec.name,
-        runtime=job.config.runtime or data.head.runtime,
+        runtime=run.runtime,
         workers=dataclasses.asdict(run.workers) if run.workers else {},
         licences=job.licences(),
-        warnings=_warnings(job.config),
+        warnings=(*_warnings(job.config), *run.warnings),
     )
 
 
 def _warnings(config: IngestConfig) -> tuple[str, ...]:
-    if config.detector == "mediapipe-tasks" and not can_block_network():
+    if config.find.detector == "mediapipe-tasks" and not can_block_network():
         return ("this kernel lets no process give up its network, so mediapipe can report its use to its maker",)
     return ()

@@ -1,8 +1,11 @@
 """The stream that every flow over pictures begins with: listed rows in, looked-at rows out."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +14,15 @@ import ray.data
 from omokage import weights
 from omokage.flows.workers import Workers
 from omokage.stages import base
+from omokage.stages.align import AlignConfig
+from omokage.stages.decode import DecodeConfig
+from omokage.stages.detect import DetectStageConfig, Keep
 from omokage.stages.isolate import IsolateConfig, Isolated
 from omokage.stages.look import LookConfig
 from omokage.stages.read import Read, ReadConfig
+from omokage.vision.detector import WEIGHTS
+from omokage.vision.faces import DetectConfig, Name
+from omokage.vision.geometry import Template
 
 CHUNK = 256
 """Pictures of one block, and so of one shard: with chips and crops some 15 MB of shared memory."""
@@ -27,6 +36,46 @@ BYTES_AT_ONCE = 64 << 20
 
 QUEUED = 2
 """Chunks that a worker has in hand: one at work, one waiting."""
+
+
+OnProgress = Callable[[int, int], None]
+"""Called with the pictures done and the pictures to do."""
+
+
+def quietly(done: int, of: int) -> None:
+    """Show no progress."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FindConfig:
+    """Which faces of which pictures are taken."""
+
+    detector: Name = "mediapipe"
+    """What finds faces."""
+    min_score: float = 0.5
+    """Faces with a lower detector score do not count; in (0, 1)."""
+    min_side: int = 24
+    """Faces with a shorter side than this, in pixels, do not count."""
+    faces: Keep = "largest"
+    """Of several faces in a picture of somebody: take the largest, all, or refuse the picture (one)."""
+    max_pixels: int = 178_000_000
+    """A picture with more pixels is refused before it is decoded."""
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Model files that the detector opens."""
+        return WEIGHTS[self.detector]
+
+    def look(self, chip: Template, crop: Template | None) -> LookConfig:
+        """Return the settings of the looking stage that cuts ``chip`` and ``crop``."""
+        return LookConfig(
+            decode=DecodeConfig(max_pixels=self.max_pixels),
+            detect=DetectStageConfig(
+                detector=DetectConfig(name=self.detector, min_score=self.min_score, min_side=self.min_side),
+                faces=self.faces,
+            ),
+            align=AlignConfig(chip=chip, crop=crop),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +120,26 @@ def look(pictures: pa.Table, config: LookerConfig, workers: Workers) -> ray.data
         compute=ray.data.ActorPoolStrategy(size=workers.look, max_tasks_in_flight_per_actor=QUEUED),
         num_cpus=workers.look_cpus,
     )
+
+
+def write(
+    stream: ray.data.Dataset, stage: Callable[[pa.Table], pa.Table], workers: Workers
+) -> Iterator[dict[str, Any]]:
+    """Run ``stream`` to its end, with ``stage`` last, and yield the marks that ``stage`` returns in place of rows."""
+    ends = stream.map_batches(
+        partial(_call, stage),
+        batch_format="pyarrow",
+        batch_size=None,
+        compute=ray.data.TaskPoolStrategy(size=workers.write),
+        num_cpus=workers.write_cpus,
+    )
+    marks: pa.Table
+    for marks in ends.iter_batches(batch_format="pyarrow", batch_size=None, prefetch_batches=0):
+        yield from map(json.loads, marks["mark"].to_pylist())
+
+
+def _call(stage: Callable[[pa.Table], pa.Table], batch: pa.Table) -> pa.Table:
+    return stage(batch)  # Ray takes functions for tasks, and would make actors of callable objects
 
 
 def _cut(rows: int, workers: int) -> Iterator[tuple[int, int]]:

@@ -20,8 +20,8 @@ class AlignConfig:
 
     chip: Template
     """For people and for training; stored."""
-    crop: Template
-    """For the encoder; not stored."""
+    crop: Template | None
+    """For the encoder; not stored. None where nothing is encoded."""
 
 
 class Align:
@@ -53,7 +53,8 @@ class Align:
         for box_4, landmarks_52 in zip(box_F4, landmarks_F52, strict=True):
             chip = _cut(self.config.chip, picture, box_4, landmarks_52)
             chips.append(codec.encode_jpeg(chip, JPEG_QUALITY))
-            crops.append(_cut(self.config.crop, picture, box_4, landmarks_52).tobytes())
+            if self.config.crop is not None:
+                crops.append(_cut(self.config.crop, picture, box_4, landmarks_52).tobytes())
         return chips, crops
 
 

@@ -7,6 +7,7 @@ process of its own.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -39,6 +40,7 @@ class Look:
     adds = schema.LOOKED
 
     def __init__(self, config: LookConfig) -> None:
+        cv2.setNumThreads(1)  # one worker, one core: there are as many workers as cores
         self.inspect = Inspect()
         self.stages: list[base.Stage] = [Decode(config.decode), Detect(config.detect), Align(config.align), Measure()]
         base.check_plan(pa.unify_schemas([self.reads, self.inspect.adds]), [type(stage) for stage in self.stages])

@@ -1,6 +1,7 @@
 """Addresses to bytes. The only stage that may use the network: the user's own storage."""
 
 import hashlib
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -29,7 +30,7 @@ class ReadConfig:
 
 
 class Read:
-    """Add ``data`` and ``sha256``."""
+    """Add ``data``, ``sha256`` and ``read_at``."""
 
     reads = schema.LISTED
     adds = schema.READ
@@ -40,6 +41,7 @@ class Read:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Return ``batch`` with each file's bytes; ``unreadable`` where it cannot be opened any more."""
+        now = time.time()
         wanted = [
             (uri, size) if ok else None
             for uri, size, ok in zip(batch["uri"].to_pylist(), batch["size"].to_pylist(), base.good(batch), strict=True)
@@ -47,7 +49,7 @@ class Read:
         data = list(self.pool.map(self._bytes, wanted))
         sums = [None if d is None else hashlib.sha256(d).hexdigest() for d in data]
         failed = ["unreadable" if w and d is None else None for w, d in zip(wanted, data, strict=True)]
-        return base.append(base.fail(batch, failed), self.adds, [data, sums])
+        return base.append(base.fail(batch, failed), self.adds, [data, sums, [now] * batch.num_rows])
 
     def _bytes(self, wanted: tuple[str, int | None] | None) -> bytes | None:
         if wanted is None:

@@ -159,6 +159,11 @@ class Choice:
     trials: tuple[Trial, ...]
 
 
+def needs_card(name: str) -> bool:
+    """Return whether the runtime called ``name`` runs on a GPU."""
+    return name in CUDA_LOADERS
+
+
 def load(name: str, spec: EncoderSpec, *, threads: int = 1) -> Runtime:
     """Return the runtime called ``name`` with the graph of ``spec``, tried out once.
 

@@ -1,0 +1,50 @@
+# make          what there is
+# make demo     draw people, ingest them, look at the result
+# make test     the tests;  make check: format, lint, types, layers
+
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed-$(shell sha256sum pyproject.toml | cut -c1-16)
+DEMO   ?= demo
+
+.PHONY: help install demo test test-fast check format bench
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+# One environment per pyproject: it is installed again only when that file changes.
+$(STAMP):
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not here; name yours: make PYTHON=python3 …"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip 'setuptools>=77'
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	rm -f $(VENV)/.installed-*; touch $@
+
+install: $(STAMP)
+	@$(BIN)/python -m omokage.system
+
+demo: install
+	@$(BIN)/omokage weights fetch > $(VENV)/weights.log
+	@$(BIN)/omokage draw $(DEMO) --people 24 --pictures 8
+	@$(BIN)/omokage ingest $(DEMO)/pictures $(DEMO)/dataset
+	@$(BIN)/omokage sheet $(DEMO)/dataset $(DEMO)/sheet.html
+
+test: install
+	$(BIN)/python -m pytest
+
+test-fast: install
+	$(BIN)/python -m pytest -m "not ray"
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install
+	$(BIN)/python -m tests.bench.ingest
