@@ -1,15 +1,16 @@
-"""The other end of ``isolate.py``: one stage, fed through standard input, without a network."""
+"""The other end of ``isolate.py``: one stage, fed through standard input, without a network.
+
+Only the standard library is imported up here. Numpy and pyarrow start threads, and these would stay in the old
+network; and a process with threads may not take a user namespace, which all but root need.
+"""
 
 import ctypes
 import importlib
 import json
 import os
+import signal
 import sys
 from typing import Any
-
-from omokage import config
-from omokage.errors import OmokageError
-from omokage.stages.isolate import BLOCKED, OPEN, read_table, receive, send, table_bytes
 
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
@@ -32,9 +33,14 @@ def named(place: str) -> Any:
 
 def main(order: dict[str, Any]) -> None:
     """Build the stage and answer batches until standard input ends."""
-    blocked = order["block_network"] and block_network()  # before any library starts a thread
+    blocked = order["block_network"] and block_network()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, whose end is ours
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what native libraries print must not get between the messages
+    from omokage import config
+    from omokage.errors import OmokageError
+    from omokage.stages.isolate import BLOCKED, OPEN, read_table, receive, send, table_bytes
+
     try:
         stage = named(order["stage"])(config.from_json(named(order["config_kind"]), order["config"]))
     except OmokageError as error:
@@ -42,7 +48,11 @@ def main(order: dict[str, Any]) -> None:
         return
     send(out, BLOCKED if blocked else OPEN)
     while (message := receive(sys.stdin.buffer)) is not None:
-        send(out, table_bytes(stage(read_table(message))))
+        # The kernel's own clock: it also ends native code that hangs, when there is no parent any more to do it.
+        signal.setitimer(signal.ITIMER_REAL, order["seconds"])
+        answer = table_bytes(stage(read_table(message)))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        send(out, answer)
 
 
 if __name__ == "__main__":

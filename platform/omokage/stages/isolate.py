@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from omokage.config import to_json
-from omokage.errors import OmokageError
+from omokage.errors import ConfigError, OmokageError
 from omokage.stages import base
 
 LENGTH = struct.Struct("<Q")
@@ -49,7 +49,12 @@ class IsolateConfig:
     """Its config dataclass."""
     block_network: bool = True
     seconds: float = 120.0
-    """How long one batch may take before the child counts as hanging."""
+    """How long one batch may take before the child counts as hanging; more than 0."""
+
+    def __post_init__(self) -> None:
+        """Reject what no batch could be done in."""
+        if not self.seconds > 0:
+            raise ConfigError(f"isolate.seconds must be more than 0, and is {self.seconds}")
 
 
 class Isolated:
@@ -91,10 +96,15 @@ class Isolated:
             "config_kind": f"{kind.__module__}:{name}",
             "config": to_json(self.config.config),
             "block_network": self.config.block_network,
+            "seconds": self.config.seconds,
         }
-        command = [sys.executable, "-m", "omokage.stages.child", json.dumps(order)]
+        # -P: the folder that the user happens to be in is no place to import modules from
+        command = [sys.executable, "-P", "-m", "omokage.stages.child", json.dumps(order)]
         self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        greeting = self._receive(START_SECONDS)
+        try:
+            greeting = self._receive(START_SECONDS)
+        except ChildEndedError as error:
+            raise OmokageError(f"the process for {self.config.stage} did not start; the lines above say why") from error
         if greeting not in (BLOCKED, OPEN):
             self.close()
             raise OmokageError(greeting.decode())
@@ -124,11 +134,8 @@ class Isolated:
 
 def can_block_network() -> bool:
     """Return whether a process here may give up its network."""
-    command = [
-        sys.executable,
-        "-c",
-        "import sys; from omokage.stages import child; sys.exit(not child.block_network())",
-    ]
+    code = "import sys; from omokage.stages import child; sys.exit(not child.block_network())"
+    command = [sys.executable, "-P", "-c", code]
     return subprocess.run(command, check=False).returncode == 0
 
 
