@@ -91,11 +91,11 @@ def _no_reporter() -> Iterator[None]:
     addresses where clouds tell a machine about itself (seen in 2.60). No setting leaves it out.
     """
     start = Node.start_api_server
-    Node.start_api_server = lambda *_, **__: None
+    Node.start_api_server = lambda *_, **__: None  # type: ignore[method-assign]
     try:
         yield
     finally:
-        Node.start_api_server = start
+        Node.start_api_server = start  # type: ignore[method-assign]
 
 
 def capacity(config: ClusterConfig) -> tuple[float, float]:
