@@ -7,9 +7,9 @@ A picture's ``uri`` is written relative to the source where it lies below it, so
 whole stays the same source. Names that are not valid UTF-8 are written ``file:`` plus percent-escapes.
 """
 
+import errno
 import os
 import posixpath
-import re
 import stat
 import urllib.parse
 from collections.abc import Iterator
@@ -24,14 +24,13 @@ import pyarrow.parquet as pq
 
 from omokage import schema
 from omokage.errors import SourceError
-from omokage.storage import Folder
+from omokage.storage import URL, Folder
 
 STAT_THREADS = 32
 """For lists of pictures behind a URL, where asking for one size takes a round trip."""
 
 ROWS_AT_ONCE = 65_536
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ESCAPED = "file:"
 
 
@@ -99,9 +98,11 @@ class Source:
             folder, path = locate(self.root, uri)
             try:
                 info = folder.files.info(path)
-            except OSError:
+                if info["type"] != "file":  # a pipe would block whoever opens it
+                    return Listed(uri, identity, reason="not_a_picture")
+                return Listed(uri, identity, info["size"], _stamp(info))
+            except (OSError, ValueError):  # no path can have a NUL in it
                 return Listed(uri, identity, reason="unreadable")
-            return Listed(uri, identity, info["size"], _stamp(info))
 
         with ThreadPoolExecutor(STAT_THREADS) as pool:
             yield from pool.map(look, pairs)
@@ -111,7 +112,7 @@ def locate(root: Folder, uri: str) -> tuple[Folder, str]:
     """Return the storage that holds a picture, and its place there."""
     if uri.startswith(_ESCAPED):
         return root, os.path.join(root.root, os.fsdecode(urllib.parse.unquote_to_bytes(uri[len(_ESCAPED) :])))  # noqa: PTH118
-    if _URL.match(uri):
+    if URL.match(uri):
         folder = Folder.at(uri)
         return folder, folder.root
     return root, posixpath.join(root.root, uri)
@@ -126,9 +127,13 @@ def check_apart(source: Source, dataset: Folder) -> None:
     if source.root.local != dataset.local:
         return
     a, b = (os.path.realpath(f.root) if f.local else f.url for f in (source.root, dataset))
-    inside = [(x, y) for x, y in ((a, b), (b, a)) if x == y or y.startswith(x.rstrip("/") + "/")]
-    if inside and not (source.is_list and b != a):
+    # A list names its pictures, so that a dataset below the list's own folder is not in its way.
+    if _within(a, b) or (_within(b, a) and not source.is_list):
         raise SourceError(f"source {source.url} and dataset {dataset.url} must be apart: neither inside the other")
+
+
+def _within(inner: str, outer: str) -> bool:
+    return inner == outer or inner.startswith(outer.rstrip("/") + "/")
 
 
 def _local_tree(root: str) -> Iterator[Listed]:
@@ -170,11 +175,17 @@ def _local_file(entry: os.DirEntry[str], relative: str, identity: str | None) ->
     uri = _written(relative)
     try:
         info = entry.stat()
-    except OSError:
-        return Listed(uri, identity, reason="broken_link" if entry.is_symlink() else "unreadable")
+    except OSError as error:
+        return Listed(uri, identity, reason=_why(entry, error))
     if not stat.S_ISREG(info.st_mode):  # a pipe would block whoever opens it
         return Listed(uri, identity, reason="not_a_picture")
     return Listed(uri, identity, info.st_size, str(info.st_mtime_ns))
+
+
+def _why(entry: os.DirEntry[str], error: OSError) -> schema.Reason:
+    if error.errno == errno.ELOOP:  # a link onto itself, maybe by way of others
+        return "link_loop"
+    return "broken_link" if entry.is_symlink() and error.errno in (errno.ENOENT, errno.ENOTDIR) else "unreadable"
 
 
 def _remote_tree(root: Folder) -> Iterator[Listed]:
@@ -198,9 +209,7 @@ def _written(relative: str) -> str:
         relative.encode()
     except UnicodeEncodeError:
         return _ESCAPED + urllib.parse.quote(os.fsencode(relative))
-    return (
-        _ESCAPED + urllib.parse.quote(relative) if relative.startswith(_ESCAPED) or _URL.match(relative) else relative
-    )
+    return _ESCAPED + urllib.parse.quote(relative) if relative.startswith(_ESCAPED) or URL.match(relative) else relative
 
 
 def _shown(name: str) -> str:
@@ -217,21 +226,17 @@ def _table(rows: Iterator[Listed]) -> pa.Table:
 
 def _read_list(root: Folder, url: str) -> pa.Table:
     """Return the columns uri and identity of a CSV or Parquet list, each picture once."""
-    data = pa.BufferReader(root.read(posixpath.basename(url)))
     try:
-        if data.read(4) == b"PAR1":
-            table = pq.read_table(data)
-        else:
-            data.seek(0)
-            as_text = pa.csv.ConvertOptions(
-                column_types={"uri": pa.string(), "identity": pa.string()}, strings_can_be_null=True, null_values=[""]
-            )
-            table = pa.csv.read_csv(data, convert_options=as_text)
-    except pa.ArrowInvalid as error:
-        raise SourceError(f"{url} is neither a CSV (UTF-8) nor a Parquet list: {error}") from error
+        table = _parse(root.read(posixpath.basename(url)))
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(f"{url} cannot be read as a CSV (UTF-8) or Parquet list: {error}") from error
     if not {"uri", "identity"} <= set(table.column_names):
         raise SourceError(f"{url} must have the columns uri and identity; it has {', '.join(table.column_names)}")
-    table = table.select(["uri", "identity"]).cast(pa.schema([("uri", pa.string()), ("identity", pa.string())]))
+    table = table.select(["uri", "identity"])
+    try:
+        table = table.cast(pa.schema([("uri", pa.string()), ("identity", pa.string())]))
+    except pa.ArrowException as error:
+        raise SourceError(f"{url} must have text in the columns uri and identity: {error}") from error
     if table["uri"].null_count:
         raise SourceError(f"{url} has {table['uri'].null_count} rows without a uri")
     table = table.group_by(["uri", "identity"]).aggregate([])
@@ -242,3 +247,12 @@ def _read_list(root: Folder, url: str) -> pa.Table:
             "list each picture once (omokage find tells who is in it)"
         )
     return table
+
+
+def _parse(data: bytes) -> pa.Table:
+    if data.startswith(b"PAR1"):
+        return pq.read_table(pa.BufferReader(data))
+    as_text = pa.csv.ConvertOptions(
+        column_types={"uri": pa.string(), "identity": pa.string()}, strings_can_be_null=True, null_values=[""]
+    )
+    return pa.csv.read_csv(pa.BufferReader(data), convert_options=as_text)

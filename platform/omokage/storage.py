@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+import re
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,12 @@ import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from omokage.errors import DatasetError
+
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+"""How an address begins; everything else is a path, whatever colons are in it."""
+
+PART = re.compile(r"\.[0-9a-f]{32}\.part")
+"""Name of a half-written file. It is short, since the finished name may be as long as a name can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +34,17 @@ class Folder:
         Raises:
             DatasetError: The URL names a kind of storage that is not known here.
         """
+        if not url:
+            raise DatasetError("the path of a folder is needed, and it is empty")
         try:
-            files, root = fsspec.core.url_to_fs(url, **({"use_listings_cache": False} if "://" in url else {}))
+            files, root = (
+                fsspec.core.url_to_fs(url, use_listings_cache=False) if URL.match(url) else (LocalFileSystem(), url)
+            )
         except (ValueError, ImportError) as error:
             raise DatasetError(f"cannot open {url}: {error}") from error
         if isinstance(files, LocalFileSystem):
-            root = str(Path(root).absolute())
+            path = Path(os.path.expanduser(root)).absolute()  # noqa: PTH111 - Path's own fails where there is no home
+            root = str(path.resolve() if ".." in path.parts else path)  # one folder, one name; links stay
         return cls(files, root.rstrip("/") or "/")
 
     @property
@@ -54,9 +66,9 @@ class Folder:
         return bool(self.files.exists(self.place(name)))
 
     def empty(self) -> bool:
-        """Return whether there is nothing in it, or no such folder."""
+        """Return whether there is nothing in it but half-written files, or no such folder."""
         try:
-            return not self.files.ls(self.root, detail=False)
+            return all(PART.fullmatch(posixpath.basename(path)) for path in self.files.ls(self.root, detail=False))
         except FileNotFoundError:
             return True
 
@@ -87,8 +99,9 @@ class Folder:
         if not self.local:
             self.files.pipe_file(place, bytes(data))
             return
-        os.makedirs(posixpath.dirname(place), exist_ok=True)  # noqa: PTH103 - any name, also undecodable
-        part = f"{place}.{uuid.uuid4().hex}.part"
+        folder = posixpath.dirname(place)
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - any name, also undecodable
+        part = f"{folder}/.{uuid.uuid4().hex}.part"
         try:
             with open(part, "wb") as out:  # noqa: PTH123
                 out.write(data)
