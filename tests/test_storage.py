@@ -1,4 +1,3 @@
-import os
 import signal
 import subprocess
 import sys
@@ -111,7 +110,7 @@ Folder.at({str(tmp_path / "new")!r}).write("a", b"new")
     died = subprocess.run([sys.executable, "-c", code], check=False)
     assert died.returncode == -signal.SIGKILL
     folder = Folder.at(str(tmp_path / "new"))
-    [part] = os.listdir(folder.root)
+    [part] = [entry.name for entry in Path(folder.root).iterdir()]
     assert PART.fullmatch(part)
     assert not folder.exists("a")
     assert folder.empty()
