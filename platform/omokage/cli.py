@@ -192,11 +192,35 @@ def weights(argv: list[str]) -> str:
     return "\n".join([*lines, f"in {store.folder()}"])
 
 
+def sheet(argv: list[str]) -> str:
+    """Write an HTML page to look at a dataset's faces, by identity."""
+    from omokage.sheet.choose import SheetConfig
+    from omokage.sheet.write import write
+
+    @dataclasses.dataclass
+    class Sheet:
+        """Write an HTML page to look at a dataset's faces, by identity, the least typical first.
+
+        The page is one file that holds the faces and needs no network.
+        """
+
+        dataset: DatasetPlace
+        file: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="FILE.html")]
+        """The page; an older one is written over."""
+        how: tyro.conf.OmitArgPrefixes[SheetConfig]
+        json: Json = False
+
+    asked = _parse(Sheet, argv, "sheet")
+    report = write(asked.dataset, asked.file, asked.how)
+    return report.json() if asked.json else report.text()
+
+
 VERBS: dict[str, Callable[[list[str]], str]] = {
     "ingest": ingest,
     "crop": crop,
     "info": info,
     "check": check,
+    "sheet": sheet,
     "draw": draw,
     "weights": weights,
 }

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from omokage import schema
-from omokage.errors import ConfigError, DatasetError
+from omokage.errors import ConfigError
 from omokage.store import Dataset
 
 MOST_CHIPS: Final = 10_000
@@ -164,19 +164,12 @@ def _sums(data: Dataset, names: pa.Array) -> tuple[NDArray[np.float64], NDArray[
 
 
 def _of(data: Dataset, names: pa.Array, columns: list[str]) -> Iterator[tuple[pa.Table, NDArray[np.int64]]]:
-    """Yield the faces of each shard that belong to one of ``names``, and the place of that name.
-
-    Raises:
-        DatasetError: A shard is missing or damaged.
-    """
-    try:
-        for faces in data.faces(["identity", *columns]):
-            group = pc.index_in(faces["identity"], value_set=names)  # null is found as null
-            faces = faces.filter(pc.is_valid(group))
-            if faces.num_rows:
-                yield faces.select(columns), group.drop_null().to_numpy().astype(np.int64)
-    except (FileNotFoundError, pa.ArrowInvalid) as error:
-        raise DatasetError(f"{data.folder.url} is damaged ({error}); omokage check lists the files") from error
+    """Yield the faces of each shard that belong to one of ``names``, and the place of that name."""
+    for faces in data.faces(["identity", *columns]):
+        group = pc.index_in(faces["identity"], value_set=names)  # null is found as null
+        faces = faces.filter(pc.is_valid(group))
+        if faces.num_rows:
+            yield faces.select(columns), group.drop_null().to_numpy().astype(np.int64)
 
 
 def _embeddings(faces: pa.Table, dim: int) -> NDArray[np.float32]:

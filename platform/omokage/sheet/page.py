@@ -207,7 +207,7 @@ def _figure(chip: Chip, kind: str = "") -> str:
         f"sharpness {decimal(chip.sharpness, 2)}",
         f"yaw {decimal(chip.yaw, 0)}°",
     ]
-    cosine, bar = "only one", ""
+    cosine, bar = "", ""
     if chip.similarity is not None:
         cosine = decimal(chip.similarity, 3)
         figures.insert(0, f"cosine {cosine} to the identity's other faces")
