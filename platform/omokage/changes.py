@@ -28,16 +28,16 @@ def compare(listing: pa.Table, known: pa.Table, retry: bool = True) -> Changes:
 
     Args:
         listing: Columns ``LISTED``, each uri once.
-        known: Columns ``MANIFEST`` and ``SHARD``; of rows with the same uri the first one counts.
+        known: Columns ``MANIFEST`` and ``SHARD``. Stopped runs may leave several rows of one uri: a row that agrees
+            with the listing goes before others, a lasting result before one to be tried again, else the first.
         retry: Whether failures that may have gone away are done again.
     """
-    row = pc.index_in(listing["uri"], value_set=known["uri"])
-    before = known.take(row)
+    best = _best_first(listing, known)
+    row = pc.index_in(listing["uri"], value_set=best["uri"])
+    before = best.take(row)
     seen = pc.is_valid(row)
-    same = seen
-    for name in ("size", "stamp", "identity"):
-        same = pc.and_(same, _equal(listing[name], before[name]))
-    again = pc.and_(same, pc.is_in(before["reason"], value_set=pa.array(sorted(schema.RETRIED))))
+    same = pc.and_(seen, _agree(listing, before))
+    again = pc.and_(same, _retried(before))
     opened = pc.is_null(listing["reason"])
     done = pc.and_(same, pc.is_valid(before["shard"]))
     if retry:
@@ -52,6 +52,27 @@ def compare(listing: pa.Table, known: pa.Table, retry: bool = True) -> Changes:
         retried=_count(pc.and_(todo, again)),
         removed=_count(pc.invert(pc.is_in(pc.unique(known["uri"]), value_set=listing["uri"]))),
     )
+
+
+def _best_first(listing: pa.Table, known: pa.Table) -> pa.Table:
+    """Return ``known`` in the order in which its rows of one uri count."""
+    agree = _agree(listing.take(pc.index_in(known["uri"], value_set=listing["uri"])), known)
+    opened = pc.and_(agree, pc.is_valid(known["shard"]))
+    lasting = pc.and_not(opened, _retried(known))
+    parts = (lasting, pc.and_not(opened, lasting), pc.invert(opened))
+    return pa.concat_tables([known.filter(part) for part in parts])
+
+
+def _agree(listing: pa.Table, known: pa.Table) -> pa.ChunkedArray:
+    """Return for each pair of rows whether the picture is the same as it was."""
+    same = _equal(listing["size"], known["size"])
+    for name in ("stamp", "identity"):
+        same = pc.and_(same, _equal(listing[name], known[name]))
+    return same
+
+
+def _retried(known: pa.Table) -> pa.ChunkedArray:
+    return pc.is_in(known["reason"], value_set=pa.array(sorted(schema.RETRIED)))
 
 
 def _equal(a: pa.ChunkedArray, b: pa.ChunkedArray) -> pa.ChunkedArray:
