@@ -301,7 +301,7 @@ def test_every_reason_is_explained() -> None:
 def test_licences_are_shown_and_unknown_files_said_to_be(html: str) -> None:
     assert weights.entry("sface").licence in html
     assert weights.entry("yunet").licence in html
-    assert "<bdi>own</bdi>: <bdi>not known" in html
+    assert "<bdi>own</bdi>: <bdi>not known here" in html
 
 
 def test_cosines_are_never_shown_as_shares(read: Page) -> None:

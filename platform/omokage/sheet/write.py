@@ -118,7 +118,7 @@ def _licences(data: Dataset) -> dict[str, str]:
     recipe = data.head.recipe
     known = {entry.sha256: entry.licence for entry in weights.ENTRIES.values()}
     used = {**recipe["detector"]["weights"], recipe["encoder"]["name"]: recipe["encoder"]["sha256"]}
-    return {model: known.get(sha256, "not known: a model file of your own") for model, sha256 in used.items()}
+    return {model: known.get(sha256, "not known here") for model, sha256 in used.items()}
 
 
 def _place(file: str, data: Dataset) -> tuple[Folder, str]:
