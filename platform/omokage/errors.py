@@ -21,6 +21,10 @@ class SourceError(OmokageError):
     """A source of pictures that is missing, empty, or misplaced."""
 
 
+class StorageError(OmokageError):
+    """Storage behind a URL that cannot be reached, or that refuses us."""
+
+
 class WeightsError(OmokageError):
     """A model file that cannot be had, or is not the file that it claims to be."""
 

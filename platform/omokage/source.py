@@ -62,7 +62,7 @@ class Source:
             SourceError: There is nothing.
         """
         root = Folder.at(url)
-        kind = root.files.info(root.root)["type"] if root.files.exists(root.root) else None
+        kind = root.kind()
         if kind is None:
             raise SourceError(f"there is nothing at {url}: give a folder of pictures, or a CSV or Parquet list")
         if kind == "file":
@@ -190,7 +190,7 @@ def _why(entry: os.DirEntry[str], error: OSError) -> schema.Reason:
 
 def _remote_tree(root: Folder) -> Iterator[Listed]:
     below = root.root.rstrip("/") + "/"
-    for path, info in root.files.find(root.root, detail=True).items():
+    for path, info in root.tree().items():
         relative = path.removeprefix(below)
         first, slash, _ = relative.partition("/")
         if info["type"] == "file" and not relative.endswith("/"):

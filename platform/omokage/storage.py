@@ -4,14 +4,17 @@ import os
 import posixpath
 import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
-from omokage.errors import DatasetError
+from omokage.errors import DatasetError, StorageError
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 """How an address begins; everything else is a path, whatever colons are in it."""
@@ -57,25 +60,67 @@ class Folder:
         """The folder's address, as a person would write it."""
         return self.root if self.local else str(self.files.unstrip_protocol(self.root))
 
+    @contextmanager
+    def reached(self) -> Iterator[None]:
+        """Give what a client library raises in the block as one error that a person can act on.
+
+        Errors of a local disk, and that a file is missing, stay what they are.
+
+        Raises:
+            StorageError: The storage cannot be reached, or refuses us.
+        """
+        try:
+            yield
+        except (FileNotFoundError, StorageError):
+            raise
+        except Exception as error:
+            if self.local:
+                raise
+            said = str(error) or type(error).__name__
+            raise StorageError(f"cannot use {self.url}: {said}; check the address and the credentials") from error
+
+    def kind(self) -> str | None:
+        """Return whether a "file" or a "directory" is at this address, or None if there is nothing.
+
+        Raises:
+            StorageError: The storage cannot be reached, or refuses us.
+        """
+        with self.reached():
+            return self.files.info(self.root)["type"] if self.files.exists(self.root) else None
+
+    def tree(self) -> dict[str, dict[str, Any]]:
+        """Return what the storage says of every file below, by full path.
+
+        Raises:
+            StorageError: The storage cannot be reached, or refuses us.
+        """
+        with self.reached():
+            found: dict[str, dict[str, Any]] = self.files.find(self.root, detail=True)
+        return found
+
     def place(self, name: str) -> str:
         """Return the full path of ``name`` in the words of the file system."""
         return posixpath.join(self.root, name)
 
     def exists(self, name: str) -> bool:
         """Return whether there is such a file."""
-        return bool(self.files.exists(self.place(name)))
+        with self.reached():
+            return bool(self.files.exists(self.place(name)))
 
     def empty(self) -> bool:
         """Return whether there is nothing in it but half-written files, or no such folder."""
         try:
-            return all(PART.fullmatch(posixpath.basename(path)) for path in self.files.ls(self.root, detail=False))
+            with self.reached():
+                found = self.files.ls(self.root, detail=False)
         except FileNotFoundError:
             return True
+        return all(PART.fullmatch(posixpath.basename(path)) for path in found)
 
     def names(self, under: str) -> list[str]:
         """Return the file names directly in the folder ``under``, sorted; none if it does not exist."""
         try:
-            found = self.files.ls(self.place(under), detail=True)
+            with self.reached():
+                found = self.files.ls(self.place(under), detail=True)
         except FileNotFoundError:
             return []
         return sorted(posixpath.basename(info["name"]) for info in found if info["type"] == "file")
@@ -85,8 +130,10 @@ class Folder:
 
         Raises:
             FileNotFoundError: There is no such file.
+            StorageError: The storage cannot be reached, or refuses us.
         """
-        data: bytes = self.files.cat_file(self.place(name))
+        with self.reached():
+            data: bytes = self.files.cat_file(self.place(name))
         return data
 
     def write(self, name: str, data: bytes | pa.Buffer) -> None:
@@ -94,10 +141,15 @@ class Folder:
 
         Raises:
             OSError: The disk is full, or writing is not permitted.
+            StorageError: The same, behind a URL.
         """
         place = self.place(name)
         if not self.local:
-            self.files.pipe_file(place, bytes(data))
+            try:
+                with self.reached():
+                    self.files.pipe_file(place, bytes(data))
+            except FileNotFoundError as error:
+                raise StorageError(f"cannot write to {self.url}: there is no such bucket") from error
             return
         folder = posixpath.dirname(place)
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - any name, also undecodable
@@ -115,7 +167,8 @@ class Folder:
     def remove(self, name: str) -> None:
         """Remove a file; it is no error if it is gone already."""
         try:
-            self.files.rm_file(self.place(name))
+            with self.reached():
+                self.files.rm_file(self.place(name))
         except FileNotFoundError:
             return
 

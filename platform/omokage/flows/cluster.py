@@ -48,15 +48,16 @@ def connected(config: ClusterConfig) -> Iterator[None]:
     with _hushed():
         if config.address == "local":
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one into the home folder
-            ray.init(
-                address="local",
-                num_cpus=config.cpus,
-                num_gpus=config.gpus,
-                object_store_memory=(config.object_store_mb or 1024) * MEGABYTE,
-                include_dashboard=False,
-                _node_ip_address="127.0.0.1",
-                **quiet,
-            )
+            with _no_reporter():
+                ray.init(
+                    address="local",
+                    num_cpus=config.cpus,
+                    num_gpus=config.gpus,
+                    object_store_memory=(config.object_store_mb or 1024) * MEGABYTE,
+                    include_dashboard=False,
+                    _node_ip_address="127.0.0.1",
+                    **quiet,
+                )
         else:
             ray.init(address=config.address, **quiet)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
