@@ -13,6 +13,7 @@ marks, taken over by the next run, and never computed twice.
 import fcntl
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,11 +28,12 @@ import pyarrow.parquet as pq
 from omokage import schema
 from omokage.errors import DatasetError
 from omokage.report import Summary, by_status, tally
-from omokage.storage import Folder, arrow_bytes
+from omokage.storage import PART, Folder, arrow_bytes
 
 FORMAT = 1
 HEAD = "dataset.json"
 SHARDS = "shards"
+MANIFEST_FILE = re.compile(r"manifest-\d{6,}\.parquet")
 READERS = 16
 """Threads that read small files; on s3 each one mostly waits."""
 
@@ -72,6 +74,7 @@ class Head:
     """What ran the encoder. Others give the same vectors to 1e-4, so a run that can keeps to it and need not."""
     generation: int = 0
     manifest: str | None = None
+    manifest_sha256: str | None = None
     shards: tuple[Shard, ...] = ()
 
     def json(self) -> bytes:
@@ -138,32 +141,43 @@ class Dataset:
         """Return one row per input of the last committed run, columns ``MANIFEST`` and ``SHARD``."""
         if self.head.manifest is None:
             return schema.MANIFEST.append(schema.SHARD).empty_table()
-        data = self.folder.read(self.head.manifest)
-        return pq.read_table(pa.BufferReader(data), schema=schema.MANIFEST.append(schema.SHARD))
+        data = pa.BufferReader(_verified(self.folder, self.head.manifest, self.head.manifest_sha256))
+        return pq.read_table(data, schema=schema.MANIFEST.append(schema.SHARD))
 
     def faces(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """Yield the faces of every committed shard; local files are mapped, not read."""
         for shard in self.head.shards:
-            table = self.folder.table(shard.file("faces"))
+            table = _table(self.folder, shard.file("faces"))
             yield table.select(columns) if columns else table
 
     def known(self) -> pa.Table:
-        """Return every picture that was ever finished, newest first, columns ``MANIFEST`` and ``SHARD``."""
-        return pa.concat_tables([self.pictures(self.finished()), self.manifest()])
+        """Return every picture whose shard is there, finished ones first, columns ``MANIFEST`` and ``SHARD``.
+
+        So a shard that was lost, or removed because it was damaged, is made anew by the next run.
+        """
+        manifest = self.manifest()
+        there = pc.is_in(manifest["shard"], value_set=pa.array(self._there(), pa.string()))
+        rest = manifest.filter(pc.or_(there, pc.is_null(manifest["shard"])))
+        return pa.concat_tables([self.pictures(self.finished()), rest])
 
     def finished(self) -> list[Shard]:
         """Return the shards that a killed run finished and nobody committed."""
         committed = {shard.name for shard in self.head.shards}
-        marks = [name for name in self.folder.names(SHARDS) if name.endswith(".json")]
-        loose = [f"{SHARDS}/{name}" for name in marks if name.removesuffix(".json") not in committed]
+        loose = [f"{SHARDS}/{name}.json" for name in self._there() if name not in committed]
         with ThreadPoolExecutor(READERS) as pool:
             return [Shard(**json.loads(data)) for data in pool.map(self.folder.read, loose)]
+
+    def _there(self) -> list[str]:
+        """Return the names of all shards that have their mark and their files, sorted."""
+        names = set(self.folder.names(SHARDS))
+        marked = sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
+        return [name for name in marked if {f"{name}.faces.arrow", f"{name}.pictures.arrow"} <= names]
 
     def pictures(self, shards: Iterable[Shard]) -> pa.Table:
         """Return the picture rows of ``shards``, columns ``MANIFEST`` and ``SHARD``."""
 
         def rows(shard: Shard) -> pa.Table:
-            table = self.folder.table(shard.file("pictures"))
+            table = _table(self.folder, shard.file("pictures"))
             return table.append_column(schema.SHARD, pa.array([shard.name] * table.num_rows, pa.string()))
 
         with ThreadPoolExecutor(READERS) as pool:
@@ -174,6 +188,10 @@ class Dataset:
 
         Rows of a shard whose picture is not in the manifest with that shard are taken out first. Files that the
         new head does not name are removed last.
+
+        Raises:
+            DatasetError: A shard that must be rewritten is damaged.
+            OSError: The disk is full, or writing is not permitted; the dataset stays what it was.
         """
         live = [shard for old in shards if (shard := _keep_live(self.folder, old, manifest)) is not None]
         renamed = {old.name: new.name for old, new in live}
@@ -187,9 +205,16 @@ class Dataset:
         name = f"manifest-{generation:06d}.parquet"
         sink = pa.BufferOutputStream()
         pq.write_table(manifest.sort_by("uri"), sink, compression="zstd")
-        self.folder.write(name, sink.getvalue())
-        kept = tuple(sorted((new for _, new in live), key=lambda shard: shard.name))
-        self.folder.write(HEAD, replace(self.head, generation=generation, manifest=name, shards=kept).json())
+        data = sink.getvalue()
+        self.folder.write(name, data)
+        head = replace(
+            self.head,
+            generation=generation,
+            manifest=name,
+            manifest_sha256=hashlib.sha256(data).hexdigest(),
+            shards=tuple(sorted((new for _, new in live), key=lambda shard: shard.name)),
+        )
+        self.folder.write(HEAD, head.json())
         after = Dataset(self.folder)
         after.sweep()
         return after
@@ -199,7 +224,7 @@ class Dataset:
         named = {HEAD, self.head.manifest}
         for shard in self.head.shards:
             named |= {shard.mark, shard.file("faces"), shard.file("pictures")}
-        ours = [n for n in self.folder.names("") if n.startswith(("manifest-", f"{HEAD}."))]
+        ours = [n for n in self.folder.names("") if MANIFEST_FILE.fullmatch(n) or PART.fullmatch(n)]
         marks_first = sorted(self.folder.names(SHARDS), key=lambda name: not name.endswith(".json"))
         for name in [*ours, *(f"{SHARDS}/{n}" for n in marks_first)]:
             if name not in named:
@@ -222,20 +247,20 @@ class Dataset:
                 raise DatasetError(
                     f"another ingest is writing to {self.folder.url}: wait for it, or stop it"
                 ) from error
+            self.head = _read_head(self.folder)  # another run may have ended since it was read
             yield
 
     def check(self) -> list[str]:
         """Return what is wrong with the files, a line each; nothing when all is well."""
+        files = {shard.file(kind): sha256 for shard in self.head.shards for kind, sha256 in shard.sha256.items()}
+        if self.head.manifest is not None:
+            files[self.head.manifest] = self.head.manifest_sha256 or ""
         problems = []
-        for shard in self.head.shards:
-            for kind in ("faces", "pictures"):
-                try:
-                    data = self.folder.read(shard.file(kind))
-                except FileNotFoundError:
-                    problems.append(f"{shard.file(kind)}: missing")
-                    continue
-                if hashlib.sha256(data).hexdigest() != shard.sha256[kind]:
-                    problems.append(f"{shard.file(kind)}: its bytes are not those that were written")
+        for name, sha256 in sorted(files.items()):
+            try:
+                _verified(self.folder, name, sha256)
+            except DatasetError as error:
+                problems.append(str(error))
         return problems
 
 
@@ -287,21 +312,51 @@ def _keep_live(folder: Folder, shard: Shard, manifest: pa.Table) -> tuple[Shard,
         return None
     keep = {}
     for kind in ("pictures", "faces"):
-        table = folder.table(shard.file(kind))
+        data = _verified(folder, shard.file(kind), shard.sha256[kind])  # or damage would get a new, true checksum
+        table = pa.ipc.open_file(pa.BufferReader(data)).read_all()
         keep[kind] = table.filter(pc.is_in(table["uri"], value_set=mine.combine_chunks()))
     return shard, write_shard(folder, keep["pictures"], keep["faces"], shard.seconds, shard.began)
+
+
+def _verified(folder: Folder, name: str, sha256: str | None) -> bytes:
+    """Return a file's bytes.
+
+    Raises:
+        DatasetError: It is missing, cannot be read, or is not the file that was written.
+    """
+    try:
+        data = folder.read(name)
+    except FileNotFoundError as error:
+        raise DatasetError(f"{folder.place(name)} is missing") from error
+    except OSError as error:
+        raise DatasetError(f"{folder.place(name)} cannot be read: {error.strerror or error}") from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise DatasetError(f"{folder.place(name)} is damaged: its bytes are not those that were written")
+    return data
+
+
+def _table(folder: Folder, name: str) -> pa.Table:
+    """Return a shard's table.
+
+    Raises:
+        DatasetError: It is missing, or no table any more.
+    """
+    try:
+        return folder.table(name)
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(f"{folder.place(name)} is missing or damaged: {error}") from error
 
 
 def _read_head(folder: Folder) -> Head:
     try:
         data = json.loads(folder.read(HEAD))
+        if data.pop("format", None) != FORMAT:
+            raise DatasetError(f"{folder.url} was written by another version of omokage")
+        return Head(**data | {"shards": tuple(Shard(**shard) for shard in data["shards"])})
     except FileNotFoundError as error:
         raise DatasetError(f"{folder.url} is no dataset (it has no {HEAD}); omokage ingest makes one") from error
-    except ValueError as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(f"{folder.place(HEAD)} is damaged: {error}") from error
-    if data.pop("format", None) != FORMAT:
-        raise DatasetError(f"{folder.url} was written by another version of omokage")
-    return Head(**data | {"shards": tuple(Shard(**shard) for shard in data["shards"])})
 
 
 def _check_same(what: str, have: Any, want: Any, where: str) -> None:
