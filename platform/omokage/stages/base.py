@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from omokage import schema
 from omokage.errors import ConfigError
 
 SECONDS = "seconds_"
@@ -80,17 +81,37 @@ def fail(batch: pa.Table, reasons: Sequence[str | None]) -> pa.Table:
 def append(batch: pa.Table, columns: pa.Schema, values: Sequence[Any]) -> pa.Table:
     """Return ``batch`` with ``columns`` appended; ``values`` holds, for each, an array or Python values."""
     for field, column in zip(columns, values, strict=True):
-        batch = batch.append_column(field, column if isinstance(column, pa.Array) else pa.array(column, field.type))
+        ready = isinstance(column, pa.Array | pa.ChunkedArray)
+        batch = batch.append_column(field, column if ready else pa.array(column, field.type))
     return batch
 
 
 def pixels(batch: pa.Table) -> list[NDArray[np.uint8] | None]:
     """Return each row's decoded picture, shape (H, W, 3), without a copy; None where there is none."""
-    pictures: list[NDArray[np.uint8] | None] = []
-    for data, shape in zip(batch["pixels"], batch["shape"].to_pylist(), strict=True):
-        buffer = data.as_buffer()
-        pictures.append(None if buffer is None else np.frombuffer(buffer, np.uint8).reshape(*shape, 3))
-    return pictures
+    rows = zip(_buffers(batch["pixels"]), batch["shape"].to_pylist(), strict=True)
+    return [None if data is None else np.frombuffer(data, np.uint8).reshape(*shape, 3) for data, shape in rows]
+
+
+def pixel_column(pictures: Sequence[NDArray[np.uint8] | None]) -> pa.ChunkedArray:
+    """Return the column that ``pixels`` reads, without a copy: each picture a chunk, on its own memory."""
+    kind = schema.PIXELS.field("pixels").type
+    chunks = []
+    for picture in pictures:
+        if picture is None:
+            chunks.append(pa.nulls(1, kind))
+            continue
+        offsets = pa.py_buffer(np.array([0, picture.nbytes], np.int64))
+        chunks.append(pa.Array.from_buffers(kind, 1, [None, offsets, pa.py_buffer(picture)]))
+    return pa.chunked_array(chunks, kind)
+
+
+def _buffers(column: pa.ChunkedArray) -> Iterator[pa.Buffer | None]:
+    """Yield the bytes of each row of a large binary column; to take them from its scalars would copy them."""
+    for chunk in column.chunks:
+        _, offsets, data = chunk.buffers()
+        for row, valid in enumerate(chunk.is_valid().to_pylist(), chunk.offset):
+            start, end = np.frombuffer(offsets, np.int64, 2, row * 8).tolist() if valid else (0, 0)
+            yield data.slice(start, end - start) if valid else None
 
 
 def faces(batch: pa.Table) -> Iterator[tuple[NDArray[np.uint8] | None, NDArray[np.float32], NDArray[np.float32]]]:

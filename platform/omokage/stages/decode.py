@@ -46,5 +46,5 @@ class Decode:
                     reason = error.reason
             pictures.append(picture)
             failed.append(reason)
-        columns = [[p if p is None else p.data for p in pictures], [p if p is None else p.shape[:2] for p in pictures]]
+        columns = [base.pixel_column(pictures), [p if p is None else p.shape[:2] for p in pictures]]
         return base.append(base.fail(batch, failed), self.adds, columns)
