@@ -1,5 +1,6 @@
 """Settings: from TOML files and JSON to frozen dataclasses, every key and type checked."""
 
+import contextlib
 import dataclasses
 import difflib
 import json
@@ -65,16 +66,37 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             raise ConfigError(f"{where} must be a table, and is {value!r}")
         return from_dict(typing.cast(type[Any], hint), value, where)
     if origin in (typing.Union, types.UnionType):
-        return None if value is None else _value(next(t for t in inner if t is not type(None)), value, where)
+        return _one_of(inner, value, where)
     if origin is typing.Literal:
         if value not in inner:
             raise ConfigError(f"{where} must be one of {', '.join(map(repr, inner))}, and is {value!r}")
         return value
     if origin is tuple:
-        kinds = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
-        return tuple(_value(t, v, where) for t, v in zip(kinds, value, strict=True))
+        return _tuple(inner, value, where)
     if hint is float and type(value) is int:
         return float(value)
     if isinstance(hint, type) and type(value) is not hint:
         raise ConfigError(f"{where} must be of type {hint.__name__}, and is {value!r}")
     return value
+
+
+def _one_of(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and type(None) in kinds:
+        return None
+    there = [kind for kind in kinds if kind is not type(None)]
+    if len(there) == 1:
+        return _value(there[0], value, where)
+    for kind in there:
+        with contextlib.suppress(ConfigError):
+            return _value(kind, value, where)
+    raise ConfigError(f"{where} must be of type {' or '.join(kind.__name__ for kind in there)}, and is {value!r}")
+
+
+def _tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise ConfigError(f"{where} must be a list, and is {value!r}")
+    if kinds[-1] is Ellipsis:
+        kinds = kinds[:1] * len(value)
+    if len(value) != len(kinds):
+        raise ConfigError(f"{where} must be a list of {len(kinds)} values, and is {value!r}")
+    return tuple(_value(kind, part, where) for kind, part in zip(kinds, value, strict=True))
