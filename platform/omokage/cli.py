@@ -4,9 +4,11 @@ One function a verb, each a config and a flow. A verb's modules are imported whe
 ``omokage --help`` answers at once.
 """
 
+import contextlib
 import dataclasses
 import json as jsonlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -240,17 +242,31 @@ def main() -> NoReturn:
     if argv[0] not in VERBS:
         print(f"omokage: there is no verb {argv[0]!r}\n\n{_help()}", file=sys.stderr)
         sys.exit(2)
+    _leave(_run(argv))
+
+
+def _run(argv: list[str]) -> int:
+    """Run a verb, print what it returns, and return the exit status."""
     try:
-        print(VERBS[argv[0]](argv[1:]))
+        with contextlib.redirect_stdout(sys.stderr):  # Ray prints there; standard output is for the report alone
+            answer = VERBS[argv[0]](argv[1:])
+        print(answer)
     except OmokageError as error:
         if "--json" in argv:
             print(jsonlib.dumps({"error": str(error)}, ensure_ascii=False))
         print(f"omokage {argv[0]}: {error}", file=sys.stderr)
-        sys.exit(1)
+        return 1
     except KeyboardInterrupt:
         print(f"omokage {argv[0]}: stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    sys.exit(0)
+        return INTERRUPTED
+    return 0
+
+
+def _leave(status: int) -> NoReturn:
+    """Exit at once: threads of Ray that are still there can abort an interpreter that takes its time to go."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _interrupt(*_: object) -> None:
