@@ -48,6 +48,7 @@ class IsolateConfig:
     config: Any
     """Its config dataclass."""
     block_network: bool = True
+    """Whether the child gives its network up, where the kernel lets it."""
     seconds: float = 120.0
     """How long one batch may take before the child counts as hanging; more than 0."""
 
