@@ -62,7 +62,7 @@ def free_ports(count: int) -> list[int]:
     ports: list[int] = []
     while len(ports) < count:
         with socket.socket() as low, socket.socket() as high:
-            low.bind(("127.0.0.1", 10_000 + secrets.randbelow(20_000)))
+            low.bind(("127.0.0.1", 20_000 + secrets.randbelow(10_000)))
             port = low.getsockname()[1]
             try:
                 high.bind(("127.0.0.1", port + GRPC))
