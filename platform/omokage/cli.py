@@ -29,6 +29,9 @@ T = TypeVar("T")
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells give it."""
 
+FLAT = (tyro.conf.OmitArgPrefixes, tyro.conf.arg(name=""))
+"""Options of a config within a config are named without the way to it."""
+
 Json = Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help="Print the report as one JSON object.")]
 Settings = Annotated[
     Path | None,
@@ -61,7 +64,7 @@ def ingest(argv: list[str]) -> str:
 
         source: Source
         dataset: DatasetPlace
-        how: tyro.conf.OmitArgPrefixes[IngestConfig]
+        how: Annotated[IngestConfig, *FLAT]
         settings: Settings = None
         json: Json = False
 
@@ -124,7 +127,7 @@ def crop(argv: list[str]) -> str:
         source: Source
         out: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="OUT")]
         """Folder or s3:// prefix for the aligned pictures; outside of the source."""
-        how: tyro.conf.OmitArgPrefixes[CropConfig]
+        how: Annotated[CropConfig, *FLAT]
         settings: Settings = None
         json: Json = False
 
@@ -148,7 +151,7 @@ def draw(argv: list[str]) -> str:
 
         out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
         """New or empty folder, or one that this command filled."""
-        how: tyro.conf.OmitArgPrefixes[synth.DrawConfig]
+        how: Annotated[synth.DrawConfig, *FLAT]
         json: Json = False
 
     asked = _parse(Draw, argv, "draw")
@@ -209,7 +212,7 @@ def sheet(argv: list[str]) -> str:
         dataset: DatasetPlace
         file: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="FILE.html")]
         """The page; an older one is written over."""
-        how: tyro.conf.OmitArgPrefixes[SheetConfig]
+        how: Annotated[SheetConfig, *FLAT]
         json: Json = False
 
     asked = _parse(Sheet, argv, "sheet")

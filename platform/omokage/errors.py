@@ -29,5 +29,9 @@ class WeightsError(OmokageError):
     """A model file that cannot be had, or is not the file that it claims to be."""
 
 
+class WorkError(OmokageError):
+    """Work that could not go on: a full disk, a lost machine."""
+
+
 class SystemLibraryError(OmokageError):
     """A shared library of the operating system is missing."""

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -127,6 +128,24 @@ def test_errors_are_one_object_with_json(tmp_path):
     assert ran.status == 1
     assert "nowhere" in json.loads(ran.out)["error"]
     assert not (tmp_path / "dataset").exists()
+
+
+def test_a_full_disk_loses_nothing(pictures, undisturbed, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small disk")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path], check=True)
+    try:
+        full = run("ingest", pictures, tmp_path / "dataset")
+        assert full.status == 1
+        assert full.err.strip().startswith("omokage ingest: OSError: [Errno 28]"), full.err
+        assert "Traceback" not in full.err
+        subprocess.run(["mount", "-o", "remount,size=64m", tmp_path], check=True)
+        ran = run("ingest", pictures, tmp_path / "dataset", "--json")
+        assert ran.status == 0, ran.err
+        assert ran.report["done"] < ran.report["pictures"]
+        assert content(tmp_path / "dataset") == content(undisturbed)
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
 
 
 def test_crop_writes_beside_and_never_into_the_source(pictures, tmp_path):

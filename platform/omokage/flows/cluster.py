@@ -60,7 +60,7 @@ def connected(config: ClusterConfig) -> Iterator[None]:
                 )
         else:
             ray.init(address=config.address, **quiet)
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what goes wrong is said once, by us
     try:
         yield
     finally:

@@ -1,6 +1,7 @@
 """The stream that every flow over pictures begins with: listed rows in, looked-at rows out."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import ray.data
+import ray.exceptions
 
 from omokage import weights
+from omokage.errors import WorkError
 from omokage.flows.workers import Workers
 from omokage.stages import base
 from omokage.stages.align import AlignConfig
@@ -117,7 +120,7 @@ def look(pictures: pa.Table, config: LookerConfig, workers: Workers) -> ray.data
         fn_constructor_kwargs={"config": config},
         batch_format="pyarrow",
         batch_size=None,
-        compute=ray.data.ActorPoolStrategy(size=workers.look, max_tasks_in_flight_per_actor=QUEUED),
+        compute=ray.data.ActorPoolStrategy(size=min(workers.look, len(chunks)), max_tasks_in_flight_per_actor=QUEUED),
         num_cpus=workers.look_cpus,
     )
 
@@ -134,8 +137,18 @@ def write(
         num_cpus=workers.write_cpus,
     )
     marks: pa.Table
-    for marks in ends.iter_batches(batch_format="pyarrow", batch_size=None, prefetch_batches=0):
-        yield from map(json.loads, marks["mark"].to_pylist())
+    try:
+        for marks in ends.iter_batches(batch_format="pyarrow", batch_size=None, prefetch_batches=0):
+            yield from map(json.loads, marks["mark"].to_pylist())
+    except (ray.exceptions.RayError, ray.exceptions.RaySystemError) as error:
+        said = _first_words(str(error))
+        raise WorkError(f"{said}: the work ended early; what is finished is kept, the same command goes on") from error
+
+
+def _first_words(trace: str) -> str:
+    """Return what the innermost exception of a worker's trace says."""
+    said = re.findall(r"^(?:[\w.]+\.)?(\w+(?:Error|Exception): .+)$", trace, re.MULTILINE)
+    return str(said[0]) if said else trace.splitlines()[0]
 
 
 def _call(stage: Callable[[pa.Table], pa.Table], batch: pa.Table) -> pa.Table:
