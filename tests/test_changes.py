@@ -63,7 +63,7 @@ knowns = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(listings, knowns, st.booleans(), st.integers(0, 8))
 def test_as_a_loop_over_dicts_would_say(listing, known, retry, cut):
     rows = pa.Table.from_pylist(known, KNOWN)

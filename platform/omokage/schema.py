@@ -186,8 +186,8 @@ def counts(table: pa.Table) -> NDArray[np.int64]:
     return result
 
 
-def per_picture(values: pa.Array, count_N: NDArray[np.int64]) -> pa.ListArray:
-    """Return the faces' ``values`` as one list a picture, of the lengths ``count_N``."""
+def per_picture(values: pa.Array, count_N: NDArray[np.int64], valid_N: NDArray[np.bool_] | None = None) -> pa.ListArray:
+    """Return the faces' ``values`` as one list a picture, of the lengths ``count_N``; null where not ``valid_N``."""
     offsets = np.zeros(len(count_N) + 1, np.int32)
     np.cumsum(count_N, out=offsets[1:])
-    return pa.ListArray.from_arrays(pa.array(offsets), values)
+    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=None if valid_N is None else pa.array(~valid_N))

@@ -185,7 +185,7 @@ import sys, pyarrow as pa
 from hard_stages import HardConfig
 from test_isolate import batch
 from omokage.stages.isolate import Isolated, IsolateConfig
-stage = Isolated(IsolateConfig(stage="hard_stages:Hard", config=HardConfig(log={str(tmp_path / "log")!r}), seconds=3))
+stage = Isolated(IsolateConfig(stage="hard_stages:Hard", config=HardConfig(log={str(tmp_path / "log")!r}), seconds=2))
 print(stage.child.pid, flush=True)
 if {uri!r} == "hang":
     stage._ask(batch("hang"))

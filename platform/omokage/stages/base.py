@@ -31,7 +31,7 @@ class Stage(Protocol):
         ...
 
 
-def check_plan(start: pa.Schema, stages: Sequence[type[Any]]) -> None:
+def check_plan(start: pa.Schema, stages: Sequence[Stage]) -> None:
     """Check that every stage finds what it reads.
 
     Raises:
@@ -41,7 +41,7 @@ def check_plan(start: pa.Schema, stages: Sequence[type[Any]]) -> None:
     for stage in stages:
         missing = [name for name in stage.reads.names if name not in have]
         if missing:
-            raise ConfigError(f"{stage.__name__} reads {missing}, which nothing before it adds")
+            raise ConfigError(f"{type(stage).__name__} reads {missing}, which nothing before it adds")
         have |= set(stage.adds.names)
 
 

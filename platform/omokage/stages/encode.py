@@ -50,5 +50,6 @@ class Encode:
         owner_F = np.repeat(np.arange(len(count_N)), count_N)
         spoilt = set(owner_F[~usable_F].tolist())
         failed = ["not_encoded" if row in spoilt else None for row in range(len(count_N))]
-        column = schema.per_picture(schema.fixed(vectors_FD), count_N)
-        return base.append(base.fail(batch, failed).drop_columns(["crop"]), self.adds, [column])
+        batch = base.fail(batch, failed)
+        column = schema.per_picture(schema.fixed(vectors_FD), count_N, base.good(batch))
+        return base.append(batch.drop_columns(["crop"]), self.adds, [column])

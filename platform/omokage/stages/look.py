@@ -43,7 +43,7 @@ class Look:
         cv2.setNumThreads(1)  # one worker, one core: there are as many workers as cores
         self.inspect = Inspect()
         self.stages: list[base.Stage] = [Decode(config.decode), Detect(config.detect), Align(config.align), Measure()]
-        base.check_plan(pa.unify_schemas([self.reads, self.inspect.adds]), [type(stage) for stage in self.stages])
+        base.check_plan(pa.unify_schemas([self.reads, self.inspect.adds]), self.stages)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Return ``batch`` with its faces, decoding only a few pixels at a time."""

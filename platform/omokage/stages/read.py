@@ -49,7 +49,8 @@ class Read:
         data = list(self.pool.map(self._bytes, wanted))
         sums = [None if d is None else hashlib.sha256(d).hexdigest() for d in data]
         failed = ["unreadable" if w and d is None else None for w, d in zip(wanted, data, strict=True)]
-        return base.append(base.fail(batch, failed), self.adds, [data, sums, [now] * batch.num_rows])
+        times = [now if w else None for w in wanted]
+        return base.append(base.fail(batch, failed), self.adds, [data, sums, times])
 
     def _bytes(self, wanted: tuple[str, int | None] | None) -> bytes | None:
         if wanted is None:
