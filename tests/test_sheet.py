@@ -18,7 +18,8 @@ from omokage.sheet import page as sheet_page
 from omokage.sheet.choose import Chip, Group, SheetConfig, choose
 from omokage.sheet.write import NAMES, collect, write
 from omokage.storage import Folder
-from omokage.store import Dataset, Head, write_shard
+from omokage.shards import write_shard
+from omokage.store import Dataset, Head
 
 DIM = 16
 HOSTILE = "<script>alert(1)</script> & \"quotes\" 'single' <img src=x onerror=alert(2)>"

@@ -18,7 +18,8 @@ from omokage.changes import compare
 from omokage.errors import DatasetError
 from omokage.stages.write import split
 from omokage.storage import Folder
-from omokage.store import HEAD, Dataset, Shard, summary, write_shard
+from omokage.shards import Shard, write_shard
+from omokage.store import HEAD, Dataset, summary
 from tables import DIM, head, listed, looked
 
 FACES = {"a/1": 1, "a/2": 2, "a/3": "none_found", "b/1": 1, "b/2": "truncated", "c/1": 3}

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,39 +28,14 @@ import pyarrow.parquet as pq
 from omokage import schema
 from omokage.errors import DatasetError
 from omokage.report import Summary, by_status, tally
-from omokage.storage import PART, Folder, arrow_bytes
+from omokage.shards import SHARDS, Shard, keep_live, read_table, verified
+from omokage.storage import PART, Folder
 
 FORMAT = 1
 HEAD = "dataset.json"
-SHARDS = "shards"
 MANIFEST_FILE = re.compile(r"manifest-\d{6,}\.parquet")
 READERS = 16
 """Threads that read small files; on s3 each one mostly waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """What the mark of a finished shard says."""
-
-    name: str
-    pictures: int
-    faces: int
-    bytes: int
-    sha256: dict[str, str]
-    """Of the two files, by "faces" and "pictures"."""
-    seconds: dict[str, float] = field(default_factory=dict)
-    """Time that its pictures took, by stage, added up over workers."""
-    began: float = 0.0
-    """When its first picture was read, in seconds since 1970."""
-
-    def file(self, kind: str) -> str:
-        """Return the name of its "faces" or "pictures" file."""
-        return f"{SHARDS}/{self.name}.{kind}.arrow"
-
-    @property
-    def mark(self) -> str:
-        """The name of the file that says that this shard is finished."""
-        return f"{SHARDS}/{self.name}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +116,13 @@ class Dataset:
         """Return one row per input of the last committed run, columns ``MANIFEST`` and ``SHARD``."""
         if self.head.manifest is None:
             return schema.MANIFEST.append(schema.SHARD).empty_table()
-        data = pa.BufferReader(_verified(self.folder, self.head.manifest, self.head.manifest_sha256))
+        data = pa.BufferReader(verified(self.folder, self.head.manifest, self.head.manifest_sha256))
         return pq.read_table(data, schema=schema.MANIFEST.append(schema.SHARD))
 
     def faces(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """Yield the faces of every committed shard; local files are mapped, not read."""
         for shard in self.head.shards:
-            table = _table(self.folder, shard.file("faces"))
+            table = read_table(self.folder, shard.file("faces"))
             yield table.select(columns) if columns else table
 
     def known(self) -> pa.Table:
@@ -177,7 +152,7 @@ class Dataset:
         """Return the picture rows of ``shards``, columns ``MANIFEST`` and ``SHARD``."""
 
         def rows(shard: Shard) -> pa.Table:
-            table = _table(self.folder, shard.file("pictures"))
+            table = read_table(self.folder, shard.file("pictures"))
             return table.append_column(schema.SHARD, pa.array([shard.name] * table.num_rows, pa.string()))
 
         with ThreadPoolExecutor(READERS) as pool:
@@ -193,7 +168,7 @@ class Dataset:
             DatasetError: A shard that must be rewritten is damaged.
             OSError: The disk is full, or writing is not permitted; the dataset stays what it was.
         """
-        live = [shard for old in shards if (shard := _keep_live(self.folder, old, manifest)) is not None]
+        live = [shard for old in shards if (shard := keep_live(self.folder, old, manifest)) is not None]
         renamed = {old.name: new.name for old, new in live}
         names = manifest["shard"].to_pylist()
         manifest = manifest.set_column(
@@ -258,7 +233,7 @@ class Dataset:
         problems = []
         for name, sha256 in sorted(files.items()):
             try:
-                _verified(self.folder, name, sha256)
+                verified(self.folder, name, sha256)
             except DatasetError as error:
                 problems.append(str(error))
         return problems
@@ -282,69 +257,6 @@ def summary(data: Dataset) -> Summary:
         recipe=data.head.recipe,
         runtime=data.head.runtime,
     )
-
-
-def write_shard(folder: Folder, pictures: pa.Table, faces: pa.Table, seconds: dict[str, float], began: float) -> Shard:
-    """Return the shard written from ``pictures`` (``MANIFEST``) and their ``faces``.
-
-    The name comes from the content, so that the same work done twice writes the same files.
-
-    Raises:
-        OSError: The disk is full, or writing is not permitted.
-    """
-    data = {"pictures": arrow_bytes(pictures), "faces": arrow_bytes(faces)}
-    sums = {kind: hashlib.sha256(buffer).hexdigest() for kind, buffer in data.items()}
-    name = hashlib.sha256("".join(sums.values()).encode()).hexdigest()[:20]
-    size = sum(buffer.size for buffer in data.values())
-    shard = Shard(name, pictures.num_rows, faces.num_rows, size, sums, seconds, began)
-    for kind, buffer in data.items():
-        folder.write(shard.file(kind), buffer)
-    folder.write(shard.mark, json.dumps(asdict(shard)).encode())
-    return shard
-
-
-def _keep_live(folder: Folder, shard: Shard, manifest: pa.Table) -> tuple[Shard, Shard] | None:
-    """Return the shard and what it became without rows that are not in the manifest; None if nothing is left."""
-    mine = manifest.filter(pc.equal(manifest["shard"], shard.name))["uri"]
-    if len(mine) == shard.pictures:
-        return shard, shard
-    if len(mine) == 0:
-        return None
-    keep = {}
-    for kind in ("pictures", "faces"):
-        data = _verified(folder, shard.file(kind), shard.sha256[kind])  # or damage would get a new, true checksum
-        table = pa.ipc.open_file(pa.BufferReader(data)).read_all()
-        keep[kind] = table.filter(pc.is_in(table["uri"], value_set=mine.combine_chunks()))
-    return shard, write_shard(folder, keep["pictures"], keep["faces"], shard.seconds, shard.began)
-
-
-def _verified(folder: Folder, name: str, sha256: str | None) -> bytes:
-    """Return a file's bytes.
-
-    Raises:
-        DatasetError: It is missing, cannot be read, or is not the file that was written.
-    """
-    try:
-        data = folder.read(name)
-    except FileNotFoundError as error:
-        raise DatasetError(f"{folder.place(name)} is missing") from error
-    except OSError as error:
-        raise DatasetError(f"{folder.place(name)} cannot be read: {error.strerror or error}") from error
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise DatasetError(f"{folder.place(name)} is damaged: its bytes are not those that were written")
-    return data
-
-
-def _table(folder: Folder, name: str) -> pa.Table:
-    """Return a shard's table.
-
-    Raises:
-        DatasetError: It is missing, or no table any more.
-    """
-    try:
-        return folder.table(name)
-    except (OSError, pa.ArrowException) as error:
-        raise DatasetError(f"{folder.place(name)} is missing or damaged: {error}") from error
 
 
 def _read_head(folder: Folder) -> Head:

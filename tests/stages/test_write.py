@@ -9,7 +9,8 @@ from tables import DIM, head, listed, looked
 from omokage import schema
 from omokage.stages.write import Write, WriteConfig, face_id, split
 from omokage.storage import Folder
-from omokage.store import Dataset, Shard
+from omokage.shards import Shard
+from omokage.store import Dataset
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from omokage.flows.cluster import ClusterConfig
 from omokage.flows.pipeline import FindConfig, LookerConfig, OnProgress, quietly
 from omokage.flows.workers import Workers
 from omokage.report import IngestReport, by_status, tally
+from omokage.shards import Shard
 from omokage.source import Source, check_apart
 from omokage.stages import base
 from omokage.stages.encode import Encode, EncodeConfig
@@ -27,7 +28,7 @@ from omokage.stages.look import LookConfig
 from omokage.stages.read import ReadConfig
 from omokage.stages.write import Write, WriteConfig
 from omokage.storage import Folder
-from omokage.store import Dataset, Head, Shard
+from omokage.store import Dataset, Head
 from omokage.vision import encoder, runtimes
 from omokage.vision.geometry import Template
 

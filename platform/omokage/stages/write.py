@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from omokage import schema
+from omokage.shards import write_shard
 from omokage.stages import base
 from omokage.storage import Folder
-from omokage.store import write_shard
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
