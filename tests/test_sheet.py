@@ -14,11 +14,11 @@ import pytest
 
 from omokage import cli, schema, weights
 from omokage.errors import ConfigError, DatasetError
+from omokage.shards import write_shard
 from omokage.sheet import page as sheet_page
 from omokage.sheet.choose import Chip, Group, SheetConfig, choose
 from omokage.sheet.write import NAMES, collect, write
 from omokage.storage import Folder
-from omokage.shards import write_shard
 from omokage.store import Dataset, Head
 
 DIM = 16

@@ -16,9 +16,9 @@ import pytest
 from omokage import schema
 from omokage.changes import compare
 from omokage.errors import DatasetError
+from omokage.shards import Shard, write_shard
 from omokage.stages.write import split
 from omokage.storage import Folder
-from omokage.shards import Shard, write_shard
 from omokage.store import HEAD, Dataset, summary
 from tables import DIM, head, listed, looked
 

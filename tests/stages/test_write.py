@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pyarrow as pa
 import pytest
-from tables import DIM, head, listed, looked
 
 from omokage import schema
+from omokage.shards import Shard
 from omokage.stages.write import Write, WriteConfig, face_id, split
 from omokage.storage import Folder
-from omokage.shards import Shard
 from omokage.store import Dataset
+from tables import DIM, head, listed, looked
 
 
 @pytest.fixture
