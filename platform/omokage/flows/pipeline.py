@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -112,10 +111,23 @@ class Looker:
             yield self.look(part)
 
 
+class Writer:
+    """A worker that ends the stream."""
+
+    def __init__(self, stage: Callable[[pa.Table], pa.Table]) -> None:
+        self.stage = stage
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Return the marks of ``batch``, which then lies where it belongs."""
+        return self.stage(batch)
+
+
 def look(pictures: pa.Table, config: LookerConfig, workers: Workers) -> ray.data.Dataset:
     """Return the stream of ``pictures`` (``LISTED``), looked at: columns ``LISTED`` and ``LOOKED``, in no order."""
     chunks = [pictures.slice(start, size) for start, size in _cut(pictures.num_rows, workers.look)]
-    return ray.data.from_arrow(chunks).map_batches(
+    # from_arrow would first start workers only to ask them how many rows each chunk has
+    stream: ray.data.Dataset = ray.data.from_blocks(chunks)
+    return stream.map_batches(
         Looker,
         fn_constructor_kwargs={"config": config},
         batch_format="pyarrow",
@@ -130,10 +142,11 @@ def write(
 ) -> Iterator[dict[str, Any]]:
     """Run ``stream`` to its end, with ``stage`` last, and yield the marks that ``stage`` returns in place of rows."""
     ends = stream.map_batches(
-        partial(_call, stage),
+        Writer,  # an actor: it starts with the others, where a task's process would start with the first shard
+        fn_constructor_kwargs={"stage": stage},
         batch_format="pyarrow",
         batch_size=None,
-        compute=ray.data.TaskPoolStrategy(size=workers.write),
+        compute=ray.data.ActorPoolStrategy(size=workers.write, max_tasks_in_flight_per_actor=QUEUED),
         num_cpus=workers.write_cpus,
     )
     marks: pa.Table
@@ -149,10 +162,6 @@ def _first_words(trace: str) -> str:
     """Return what the innermost exception of a worker's trace says."""
     said = re.findall(r"^(?:[\w.]+\.)?(\w+(?:Error|Exception): .+)$", trace, re.MULTILINE)
     return str(said[0]) if said else trace.splitlines()[0]
-
-
-def _call(stage: Callable[[pa.Table], pa.Table], batch: pa.Table) -> pa.Table:
-    return stage(batch)  # Ray takes functions for tasks, and would make actors of callable objects
 
 
 def _cut(rows: int, workers: int) -> Iterator[tuple[int, int]]:
