@@ -10,6 +10,7 @@ greeting. The child is ``python -m omokage.stages.child``.
 
 import contextlib
 import json
+import os
 import select
 import struct
 import subprocess
@@ -33,6 +34,11 @@ TRIES = 2
 
 START_SECONDS = 300
 """For importing the libraries and loading the models on a busy machine."""
+
+
+KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(128 << 20), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
+"""For glibc: keep what one picture gives back for the next one. By default every picture's pixels are new memory,
+which the kernel fills with zeros first: 0.5 ms of 11 for 640 by 640 pixels."""
 
 
 class ChildEndedError(Exception):
@@ -101,7 +107,8 @@ class Isolated:
         }
         # -P: the folder that the user happens to be in is no place to import modules from
         command = [sys.executable, "-P", "-m", "omokage.stages.child", json.dumps(order)]
-        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        settings = os.environ | KEEP_MEMORY
+        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=settings)
         try:
             greeting = self._receive(START_SECONDS)
         except ChildEndedError as error:
