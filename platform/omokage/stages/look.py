@@ -44,6 +44,7 @@ class Look:
         self.inspect = Inspect()
         self.stages: list[base.Stage] = [Decode(config.decode), Detect(config.detect), Align(config.align), Measure()]
         base.check_plan(pa.unify_schemas([self.reads, self.inspect.adds]), self.stages)
+        self(self.reads.empty_table())  # pyarrow imports pandas for its first array: half a second, best spent now
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Return ``batch`` with its faces, decoding only a few pixels at a time."""
