@@ -51,7 +51,7 @@ DatasetPlace = Annotated[
 
 def ingest(argv: list[str]) -> str:
     """Make a dataset of faces from a folder or list of pictures, or bring it up to date."""
-    system.require(["libGL.so.1"])
+    system.require(system.OPENCV)
     from omokage.flows.ingest import IngestConfig
     from omokage.flows.ingest import ingest as flow
 
@@ -116,7 +116,7 @@ def check(argv: list[str]) -> str:
 
 def crop(argv: list[str]) -> str:
     """Cut aligned faces out of pictures, into a folder tree of their own."""
-    system.require(["libGL.so.1"])
+    system.require(system.OPENCV)
     from omokage.flows.crop import CropConfig
     from omokage.flows.crop import crop as flow
 
@@ -139,7 +139,7 @@ def crop(argv: list[str]) -> str:
 
 def draw(argv: list[str]) -> str:
     """Draw people with known truth, and faults to find."""
-    system.require(["libGL.so.1"])
+    system.require(system.OPENCV)
     from omokage.synth import draw as synth
 
     @dataclasses.dataclass

@@ -6,8 +6,11 @@ from collections.abc import Iterable
 
 from omokage.errors import SystemLibraryError
 
-LIBRARIES = {"libGL.so.1": "libgl1", "libEGL.so.1": "libegl1", "libGLESv2.so.2": "libgles2"}
-"""File and Debian package. OpenCV's wheel wants the first, the mediapipe package all three."""
+OPENCV = {"libGL.so.1": "libgl1", "libgthread-2.0.so.0": "libglib2.0-0"}
+"""What OpenCV's wheel wants: file and Debian package."""
+
+LIBRARIES = OPENCV | {"libEGL.so.1": "libegl1", "libGLESv2.so.2": "libgles2"}
+"""The same with what the mediapipe package adds."""
 
 
 def require(libraries: Iterable[str]) -> None:

@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import ray_head
 
+import ray_head
 from conftest import DEADLINE, content
 from omokage.store import Dataset
 

@@ -7,8 +7,8 @@ import re
 import signal
 
 import pytest
-import s3_server
 
+import s3_server
 from conftest import content, finish, run, start, wait_until
 from omokage.store import Dataset
 

@@ -57,7 +57,7 @@ def crop(source: str, out: str, config: CropConfig, on_progress: OnProgress = qu
     reasons = Counter(listing["reason"].drop_null().to_pylist())
     done, files = 0, 0
     with cluster.connected(config.cluster):
-        pools = workers.plan(*cluster.capacity(config.cluster), config.workers)
+        pools = workers.plan(*cluster.capacity(config.cluster), config.workers, config.find.detect_on)
         export = Export(ExportConfig(out=folder.url))
         for mark in pipeline.write(pipeline.look(openable, looker, pools), export, pools):
             done, files = done + mark["pictures"], files + mark["files"]

@@ -155,7 +155,7 @@ def ingest(source: str, dataset: str, config: IngestConfig, on_progress: OnProgr
 
 def _run(job: Job, data: Dataset, pending: pa.Table, run: Run, on_progress: OnProgress) -> Dataset:
     """Return the dataset after turning ``pending`` into shards, with what that took noted in ``run``."""
-    run.workers = workers.plan(*cluster.capacity(job.config.cluster), job.config.workers)
+    run.workers = workers.plan(*cluster.capacity(job.config.cluster), job.config.workers, job.config.find.detect_on)
     run.runtime = job.config.runtime or _runtime(job, data.head, run)
     if not data.head.runtime:
         data = data.encoded_by(run.runtime)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -58,6 +58,8 @@ class FindConfig:
     """Faces with a lower detector score do not count; in (0, 1)."""
     min_side: int = 24
     """Faces with a shorter side than this, in pixels, do not count."""
+    detect_on: Literal["cpu", "cuda"] = "cpu"
+    """Where the detector runs; only yunet can run on a card, which it then shares with the encoder."""
     faces: Keep = "largest"
     """Of several faces in a picture of somebody: take the largest, all, or refuse the picture (one)."""
     max_pixels: int = 178_000_000
@@ -73,7 +75,9 @@ class FindConfig:
         return LookConfig(
             decode=DecodeConfig(max_pixels=self.max_pixels),
             detect=DetectStageConfig(
-                detector=DetectConfig(name=self.detector, min_score=self.min_score, min_side=self.min_side),
+                detector=DetectConfig(
+                    name=self.detector, min_score=self.min_score, min_side=self.min_side, device=self.detect_on
+                ),
                 faces=self.faces,
             ),
             align=AlignConfig(chip=chip, crop=crop),
@@ -134,6 +138,7 @@ def look(pictures: pa.Table, config: LookerConfig, workers: Workers) -> ray.data
         batch_size=None,
         compute=ray.data.ActorPoolStrategy(size=min(workers.look, len(chunks)), max_tasks_in_flight_per_actor=QUEUED),
         num_cpus=workers.look_cpus,
+        num_gpus=workers.look_gpus or None,
     )
 
 

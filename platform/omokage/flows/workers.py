@@ -16,6 +16,9 @@ LOOK_SHARE, ENCODE_SHARE, WRITE_SHARE = 0.5, 0.4, 0.1
 ENCODER_THREADS = 4
 """Cores that one encoder process uses well."""
 
+DETECT_GPU_SHARE = 0.5
+"""Of all GPUs, where detectors run there too."""
+
 ENCODERS_PER_GPU = 2
 """While one copies, the other computes."""
 
@@ -26,6 +29,7 @@ class Workers:
 
     look: int
     look_cpus: float
+    look_gpus: float
     encode: int
     encode_cpus: float
     encode_gpus: float
@@ -39,8 +43,14 @@ class Workers:
         return self.look * self.look_cpus + self.encode * self.encode_cpus + self.write * self.write_cpus
 
 
-def plan(cpus: float, gpus: float, look: int | None = None) -> Workers:
-    """Return the pools for so many CPUs and GPUs; ``look`` asks for a number of detecting workers.
+def plan(cpus: float, gpus: float, look: int | None = None, detect_on: str = "cpu") -> Workers:
+    """Return the pools for so many CPUs and GPUs.
+
+    Args:
+        cpus: CPUs to use.
+        gpus: GPUs to use.
+        look: Number of detecting workers; None for one a CPU.
+        detect_on: "cuda" where they share the GPUs with the encoders.
 
     Raises:
         ConfigError: There is no CPU, or no such number of workers.
@@ -49,6 +59,9 @@ def plan(cpus: float, gpus: float, look: int | None = None) -> Workers:
         raise ConfigError(f"at least one CPU is needed, and there are {cpus:g}")
     if look is not None and look < 1:
         raise ConfigError(f"workers must be at least 1, and is {look}")
+    if detect_on == "cuda" and not gpus:
+        raise ConfigError("detect_on is cuda, and there is no GPU")
+    detecting = DETECT_GPU_SHARE if detect_on == "cuda" else 0.0
     cores = max(1, int(cpus))
     lookers = look or cores
     encoders = math.ceil(gpus * ENCODERS_PER_GPU) if gpus else math.ceil(cores / ENCODER_THREADS)
@@ -56,9 +69,10 @@ def plan(cpus: float, gpus: float, look: int | None = None) -> Workers:
     return Workers(
         look=lookers,
         look_cpus=_share(cpus * LOOK_SHARE, lookers),
+        look_gpus=min(1.0, _share(gpus * detecting, lookers)),
         encode=encoders,
         encode_cpus=_share(cpus * ENCODE_SHARE, encoders),
-        encode_gpus=_share(gpus, encoders),
+        encode_gpus=min(1.0, _share(gpus * (1 - detecting), encoders)),
         encode_threads=min(ENCODER_THREADS, cores),
         write=writers,
         write_cpus=_share(cpus * WRITE_SHARE, writers),
@@ -66,5 +80,5 @@ def plan(cpus: float, gpus: float, look: int | None = None) -> Workers:
 
 
 def _share(amount: float, workers: int) -> float:
-    """Return an equal part, rounded down to the 1/10000 in which Ray counts."""
+    """Return an equal part of ``amount``, rounded down to the 1/10000 in which Ray counts."""
     return math.floor(amount / workers * 1e4) / 1e4
