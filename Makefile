@@ -16,10 +16,11 @@ help:
 # One environment per pyproject: it is installed again only when that file changes.
 $(STAMP):
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not here; name yours: make PYTHON=python3 …"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip 'setuptools>=77'
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	rm -f $(VENV)/.installed-*; touch $@
+	@echo "Installing into $(VENV): 7 GB, some minutes, once."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip 'setuptools>=77'
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@rm -f $(VENV)/.installed-*; touch $@
 
 install: $(STAMP)
 	@$(BIN)/python -m omokage.system
