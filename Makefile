@@ -31,11 +31,11 @@ demo: install
 	@$(BIN)/omokage ingest $(DEMO)/pictures $(DEMO)/dataset
 	@$(BIN)/omokage sheet $(DEMO)/dataset $(DEMO)/sheet.html
 
-test: install
-	$(BIN)/python -m pytest
+test: test-fast
+	$(BIN)/python -m pytest -m ray
 
 test-fast: install
-	$(BIN)/python -m pytest -m "not ray"
+	$(BIN)/python -m pytest -n 2 -m "not ray"
 
 check: install
 	$(BIN)/ruff format --check .

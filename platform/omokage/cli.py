@@ -160,8 +160,8 @@ def draw(argv: list[str]) -> str:
     report = {"out": str(asked.out), "files": len(truth.files), "planted": truth.counts()}
     if asked.json:
         return jsonlib.dumps(report, ensure_ascii=False)
-    planted = [f"  {fault:<28}{count:>6,}" for fault, count in truth.counts().items()]
-    return "\n".join([f"{len(truth.files):,} files in {asked.out / 'pictures'}, of them planted:", *planted])
+    planted = [f"  {fault:<28}{count:>6,}" for fault, count in truth.counts().items() if fault != "none"]
+    return "\n".join([f"{len(truth.files):,} files in {asked.out / 'pictures'}, with planted faults:", *planted])
 
 
 def weights(argv: list[str]) -> str:

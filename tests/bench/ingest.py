@@ -38,7 +38,7 @@ PICTURES = 16
 class Size:
     """How much is measured."""
 
-    people: int = 64
+    people: int = 128
     rounds: int = 3
     few: int = 2_000
     lots: int = 20_000

@@ -107,3 +107,9 @@ def undisturbed(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     ran = run("ingest", pictures, dataset, "--json")
     assert ran.status == 0, ran.err
     return dataset
+
+
+@pytest.fixture(scope="session")
+def runtime(undisturbed: Path) -> str:
+    """What encoded the dataset to compare with: another one's vectors may differ in the last digits."""
+    return Dataset.open(str(undisturbed)).head.runtime

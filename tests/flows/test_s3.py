@@ -41,12 +41,6 @@ def bucket(server, pictures):
     return files
 
 
-@pytest.fixture
-def runtime(undisturbed):
-    """What encoded the dataset to compare with: another one's vectors may differ in the last digits."""
-    return Dataset.open(str(undisturbed)).head.runtime
-
-
 def uris(dataset):
     return set(Dataset.open(dataset).manifest()["uri"].to_pylist())
 
