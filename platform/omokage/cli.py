@@ -107,8 +107,9 @@ def check(argv: list[str]) -> str:
     data = Dataset.open(asked.dataset)
     problems = data.check()
     if problems:
-        raise OmokageError("\n".join([f"{data.folder.url} is damaged:", *problems]))
-    files = 2 * len(data.head.shards)
+        cure = "Remove the files of a damaged shard and run omokage ingest again: it makes them anew."
+        raise OmokageError("\n".join([f"{data.folder.url} is damaged:", *problems, cure]))
+    files = 2 * len(data.head.shards) + (data.head.manifest is not None)
     return (
         jsonlib.dumps({"files": files, "problems": []}) if asked.json else f"{files:,} files are as they were written"
     )
