@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from conftest import COPIES, PEOPLE, SHOTS, content, run
+from omokage import weights
 from omokage.store import Dataset
 from omokage.synth.draw import DrawConfig, draw
 
@@ -109,18 +110,18 @@ def test_cards_are_shared_and_one_that_cannot_be_used_is_named(pictures, undistu
     assert "GPU is not used" in ran.report["warnings"][0]
 
 
-def test_another_encoder_is_refused_with_both_names(pictures, undisturbed, tmp_path):
-    from omokage import weights
-
+@pytest.mark.parametrize("name", ["mine", "sface"])
+def test_another_encoder_is_refused_with_both_names(name, pictures, undisturbed, tmp_path):
+    """One that is only fed otherwise is another one too: its vectors are not those of the same pictures."""
     description = tmp_path / "mine.toml"
     description.write_text(
-        'name = "mine"\nlicence = "none"\n'
+        f'name = "{name}"\nscale = 0.5\nlicence = "none"\n'
         f'weights = "{weights.path("sface")}"\n'
         'dim = 128\ninput_size = 112\ncolour = "RGB"\ntemplate = "arcface"\n'
     )
     ran = run("ingest", pictures, undisturbed, "--encoder", description)
     assert ran.status == 1
-    assert "sface" in ran.err and "mine" in ran.err and "Traceback" not in ran.err
+    assert '"name": "sface"' in ran.err and f'"name": "{name}"' in ran.err and "Traceback" not in ran.err
 
 
 def test_errors_are_one_object_with_json(tmp_path):

@@ -79,13 +79,15 @@ class Job:
 
     def recipe(self) -> dict[str, Any]:
         """Return everything that decides what a picture's faces are."""
-        find = self.config.find
+        find, spec = self.config.find, self.spec
         return {
             "encoder": {
-                "name": self.spec.name,
-                "sha256": self.spec.sha256(),
-                "dim": self.spec.dim,
-                "crop": crop_of(self.spec).tag,
+                "name": spec.name,
+                "sha256": spec.sha256(),
+                "dim": spec.dim,
+                "crop": crop_of(spec).tag,
+                "pixels": [spec.colour, spec.scale, list(spec.mean), list(spec.std)],
+                "output": spec.output_name,
             },
             "detector": {
                 "name": find.detector,
