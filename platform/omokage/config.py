@@ -7,6 +7,7 @@ import json
 import tomllib
 import types
 import typing
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,14 +49,19 @@ def from_dict(kind: type[T], data: dict[str, Any], where: str) -> T:
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key in data:
         if key not in fields:
-            near = difflib.get_close_matches(key, fields, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(fields)}"
-            raise ConfigError(f"{where}: unknown key {key!r}; {hint}")
+            raise ConfigError(f"{where}: unknown key {key!r}; {nearest(key, fields)}")
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in data:
             raise ConfigError(f"{where}: the key {name!r} is missing")
     return kind(**{key: _value(hints[key], value, f"{where}: {key}") for key, value in data.items()})
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return what to tell somebody who wrote ``word``: the known one that is like it, or all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from omokage import weights
+from omokage.config import nearest
 from omokage.errors import ConfigError, WeightsError
 
 BUILT_IN = ("sface",)
@@ -158,9 +159,7 @@ def _spec(table: dict[str, Any], folder: Path) -> EncoderSpec:
     known = [field.name for field in fields(EncoderSpec)]
     for key in table:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise ConfigError(f"an encoder has no key {key!r}; {hint}")
+            raise ConfigError(f"an encoder has no key {key!r}; {nearest(key, known)}")
     values = {key: _checked(key, value) for key, value in table.items()}
     if values.get("weights") in weights.ENTRIES:
         values.setdefault("licence", weights.ENTRIES[values["weights"]].licence)

@@ -8,7 +8,6 @@ Two programs agree to about 1e-6, not to the bit: one dataset wants one program 
 Shape key: N faces, H rows = columns of a face, D numbers a face.
 """
 
-import difflib
 import math
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from omokage.config import nearest
 from omokage.errors import ConfigError, WeightsError
 from omokage.vision import graph
 from omokage.vision.encoder import EncoderSpec
@@ -179,9 +179,7 @@ def load(name: str, spec: EncoderSpec, *, threads: int = 1) -> Runtime:
     if threads < 1:
         raise ConfigError(f"threads must be at least 1, got {threads}")
     if name not in CPU_LOADERS and name not in CUDA_LOADERS:
-        near = difflib.get_close_matches(name, [*CPU_LOADERS, *CUDA_LOADERS], n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join([*CPU_LOADERS, *CUDA_LOADERS])}"
-        raise ConfigError(f"no runtime is called {name!r}; {hint}")
+        raise ConfigError(f"no runtime is called {name!r}; {nearest(name, [*CPU_LOADERS, *CUDA_LOADERS])}")
     try:
         runtime = _load_cpu(name, spec, threads) if name in CPU_LOADERS else _load_cuda(name, spec)
     except (ConfigError, WeightsError):
