@@ -191,3 +191,98 @@ def per_picture(values: pa.Array, count_N: NDArray[np.int64], valid_N: NDArray[n
     offsets = np.zeros(len(count_N) + 1, np.int32)
     np.cumsum(count_N, out=offsets[1:])
     return pa.ListArray.from_arrays(pa.array(offsets), values, mask=None if valid_N is None else pa.array(~valid_N))
+
+
+def _columns(*parts: tuple[str, pa.DataType]) -> pa.Schema:
+    return pa.schema([pa.field(name, kind) for name, kind in parts])
+
+
+COLLISIONS: Final = _columns(
+    ("face_a", pa.string()),
+    ("face_b", pa.string()),
+    ("uri_a", pa.string()),
+    ("uri_b", pa.string()),
+    ("identity_a", pa.string()),  # of two people the one whose name comes first
+    ("identity_b", pa.string()),
+    ("similarity", pa.float32()),
+)
+"""Two faces of different identities that look like one person."""
+
+COLLISION_PAIRS: Final = _columns(
+    ("rank", pa.int64()),  # 1: the strongest evidence
+    ("identity_a", pa.string()),
+    ("identity_b", pa.string()),
+    ("verdict", pa.string()),  # Verdict
+    ("score", pa.float32()),  # what ranks; where the cut lies: curate/collisions.py
+    ("group", pa.int64()),  # number of the people who are all proposed to be one; null alone
+    ("faces_a", pa.int64()),  # that the identity has
+    ("faces_b", pa.int64()),
+    ("hits", pa.int64()),  # pairs of faces at or above the threshold
+    ("hit_faces_a", pa.int64()),  # distinct faces that take part in hits
+    ("hit_faces_b", pa.int64()),
+    ("share", pa.float32()),  # hits among all cross pairs, [0, 1]
+    ("best", pa.float32()),  # similarity
+    ("mean", pa.float32()),  # similarity, over the hits
+    ("cross", pa.float32()),  # mean similarity of all cross pairs
+    ("within_a", pa.float32()),  # mean similarity within the identity; null with one face
+    ("within_b", pa.float32()),
+    ("reason", pa.string()),
+)
+"""Two identities with evidence that they are one person."""
+
+Verdict = Literal["same_person", "stray_face", "unclear"]
+
+SAME_FACE: Final = _columns(
+    ("cluster", pa.int64()),
+    ("face_id", pa.string()),
+    ("uri", pa.string()),
+    ("identity", pa.string()),
+    ("kind", pa.string()),  # SameFace: what it is to the face that is kept
+    ("keep", pa.bool_()),
+    ("similarity", pa.float32()),  # to the face that is kept
+    ("pixels", pa.float32()),  # likeness of the chips to the face that is kept, [-1, 1]; null where there is no chip
+    ("reason", pa.string()),
+)
+"""Faces of one identity that are near-duplicates, by cluster."""
+
+SameFace = Literal["best", "same_file", "same_shot", "other_shot", "unknown"]
+
+OUTLIERS: Final = _columns(
+    ("face_id", pa.string()),
+    ("uri", pa.string()),
+    ("identity", pa.string()),
+    ("kind", pa.string()),  # Outlier
+    ("score", pa.float32()),  # the bigger, the surer; what ranks
+    ("own", pa.float32()),  # similarity to the rest of its identity
+    ("other", pa.float32()),  # similarity to the nearest other identity
+    ("other_identity", pa.string()),
+    ("lof", pa.float32()),  # local outlier factor within the identity; null with too few faces
+    ("reason", pa.string()),
+)
+"""Faces that do not belong to their identity."""
+
+Outlier = Literal["belongs_elsewhere", "stranger", "undecided"]
+
+MIXED: Final = _columns(
+    ("identity", pa.string()),
+    ("part", pa.int64()),  # 1: the biggest
+    ("face_id", pa.string()),
+    ("uri", pa.string()),
+    ("between", pa.float32()),  # mean similarity of the part to the other parts
+    ("within", pa.float32()),  # mean similarity within the part
+)
+"""Identities that are really several people, with the faces of each."""
+
+LEAKS: Final = _columns(
+    ("face_a", pa.string()),  # in the dataset
+    ("face_b", pa.string()),  # in the other one
+    ("uri_a", pa.string()),
+    ("uri_b", pa.string()),
+    ("identity_a", pa.string()),
+    ("identity_b", pa.string()),
+    ("kind", pa.string()),  # Leak
+    ("similarity", pa.float32()),
+)
+"""Faces of another dataset that occur in this one. ``COLLISION_PAIRS`` is also the form of leaking people."""
+
+Leak = Literal["same_file", "same_person"]

@@ -1,0 +1,1 @@
+"""Decisions: what is wrong in a dataset, as proposals with reasons."""

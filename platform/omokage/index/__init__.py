@@ -1,0 +1,1 @@
+"""Vectors: exact and approximate joins and searches, by numpy, FAISS and torch."""
