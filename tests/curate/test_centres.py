@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from omokage.curate.centres import centres, strangers_level
+from omokage.curate.centres import centres, to_strangers
 from omokage.curate.gallery import NOBODY, Gallery
 
 
@@ -73,7 +73,7 @@ def test_equals_the_slow_version(seed):
         half_PD = np.zeros((len(gallery.names), vectors.shape[1]), np.float32)
         for label, half in halves.items():
             half_PD[label] = half
-        return strangers_level(gallery, half_PD)
+        return float(np.median(to_strangers(gallery, half_PD)))
 
     robust, own = slow(gallery.vectors.astype(float), labels, level_of)
     for label, want in robust.items():

@@ -49,13 +49,13 @@ def centres(gallery: Gallery) -> Centres:
     """
     people, faces, dim = len(gallery.names), len(gallery.label_N), gallery.vectors[:1].shape[1]
     mean_PD, half_PD = np.zeros((people, dim), np.float32), np.zeros((people, dim), np.float32)
-    for label_K, _, x_KSD in _same_size(gallery):
+    for label_K, _, x_KSD in same_size(gallery):
         mean_PD[label_K] = x_KSD.mean(axis=1)
         half_PD[label_K] = _unit(_sum(x_KSD, _agreeing_half(x_KSD)))
-    level = strangers_level(gallery, half_PD)
+    level = float(np.median(to_strangers(gallery, half_PD)))
     robust_PD = half_PD  # each person's half is read before it is replaced
     own_N, kept_N = np.full(faces, np.nan, np.float32), np.zeros(faces, bool)
-    for label_K, rows_KS, x_KSD in _same_size(gallery):
+    for label_K, rows_KS, x_KSD in same_size(gallery):
         near_KS = np.vecdot(x_KSD, half_PD[label_K][:, None])
         median_K = np.median(near_KS, axis=1)
         # Half of the faces stay in any case; the cut lies halfway to strangers, so that hard light stays in too.
@@ -68,24 +68,24 @@ def centres(gallery: Gallery) -> Centres:
     return Centres(mean_PD, robust_PD, _within(mean_PD, gallery.sizes), own_N, kept_N)
 
 
-def strangers_level(gallery: Gallery, centre_PD: NDArray[np.float32]) -> float:
-    """Return the median similarity of a face to the centre of somebody else, over a sample; 0 with one person only."""
+def to_strangers(gallery: Gallery, centre_PD: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return similarities of a sample of faces to the centres of a sample of other people; [0] where there are none.
+
+    At most ``SAMPLE`` squared of them. Some are no strangers, where two folders show one person: use medians.
+    """
     rng = np.random.default_rng(0)
     usable = gallery.order[gallery.bounds[0] :]
-    if len(usable) == 0:
-        return 0.0
-    rows = np.sort(rng.permutation(len(usable))[:SAMPLE])
-    labels = np.sort(rng.permutation(len(centre_PD))[:SAMPLE])
-    labels = labels[gallery.sizes[labels] > 0]
-    near = gallery.vectors[usable[rows]] @ centre_PD[labels].T
-    others = gallery.label_N[usable[rows]][:, None] != labels
-    return float(np.median(near[others])) if others.any() else 0.0
+    rows = usable[np.sort(rng.permutation(len(usable))[:SAMPLE])]
+    labels = np.sort(rng.permutation(np.flatnonzero(gallery.sizes))[:SAMPLE])
+    near = gallery.vectors[rows] @ centre_PD[labels].T
+    others: NDArray[np.float32] = near[gallery.label_N[rows][:, None] != labels]
+    return others if len(others) else np.zeros(1, np.float32)
 
 
-def _same_size(
+def same_size(
     gallery: Gallery,
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]]:
-    """Yield people who have equally many faces: labels (K,), rows (K, S) and vectors (K, S, D)."""
+    """Yield people who have equally many faces: labels (K,), rows (K, S), by face_id, and vectors (K, S, D)."""
     sizes = gallery.sizes
     for first, end in gallery.people(FACES_AT_ONCE):
         start = int(gallery.bounds[first])
@@ -125,9 +125,8 @@ def _to_the_others(
     """Return each face's similarity to the sum without itself; 0 where nothing else was kept."""
     dot_KS = np.vecdot(x_KSD, sum_KD[:, None])
     square_KS = np.vecdot(sum_KD, sum_KD)[:, None] - kept_KS * (2 * dot_KS - 1)
-    near_KS: NDArray[np.float32] = (dot_KS - kept_KS) / np.sqrt(np.maximum(square_KS, 1e-6))
-    near_KS = np.clip(near_KS, -1, 1)
-    return near_KS
+    near_KS = (dot_KS - kept_KS) / np.sqrt(np.maximum(square_KS, 1e-6))
+    return np.clip(near_KS, -1, 1).astype(np.float32)
 
 
 def _unit(values_KD: NDArray[np.float32]) -> NDArray[np.float32]:
