@@ -1,0 +1,129 @@
+"""Writing a segment: assign every face to its lists, then put codes and vectors into list order.
+
+Vectors come as blocks from a source that can be read more than once; no more of them is held than the memory
+allows, so that many of them are put into order in several passes.
+
+Shape key: N faces, L lists, B faces of a block, D numbers of a vector, E numbers of a code.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omokage.index.coder import Coder
+from omokage.index.lists import Assigner, Probes
+from omokage.index.segment import MARK
+from omokage.index.threads import each
+
+Blocks = Callable[[], Iterator[NDArray[np.float32]]]
+"""Return the vectors from the beginning, block by block."""
+
+TAKEN: int = 1 << 20
+"""Rows whose probes are put into order at once."""
+
+
+class Npy:
+    """A .npy file that is written piece by piece."""
+
+    def __init__(self, place: Path, dtype: np.dtype | type, shape: tuple[int, ...]) -> None:
+        self.file = place.open("wb")
+        header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_2_0(self.file, header)
+
+    def add(self, values: NDArray[np.generic]) -> None:
+        """Append rows."""
+        np.ascontiguousarray(values).tofile(self.file)
+
+    def __enter__(self) -> "Npy":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+
+class Builder:
+    """Writes one segment into an empty folder."""
+
+    def __init__(self, folder: Path, coder: Coder, centroids_LD: NDArray[np.float32], memory: int) -> None:
+        self.folder = folder
+        self.coder = coder
+        self.lists = len(centroids_LD)
+        self.assign = Assigner(coder, centroids_LD)
+        self.memory = memory
+        """Bytes for vectors that are being put into order."""
+
+    def order(self, blocks: Blocks, label_N: NDArray[np.int32], rank_N: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the source rows in list order (then by label, then by rank), after writing all but the vectors."""
+        parts: list[Probes] = []
+        error = 0.0
+        loose = self.folder / "codes.loose.npy"
+        with Npy(loose, self._dtype, (len(label_N), self.coder.length)) as out:
+            for codes_BE, probes, furthest in each(self._assigned, blocks()):
+                out.add(codes_BE)
+                parts.append(probes)
+                error = max(error, furthest)
+        probes = Probes.join(parts)
+        home_N = probes.home()
+        order_N = np.lexsort((rank_N, label_N, home_N))
+        starts = np.concatenate([[0], np.cumsum(np.bincount(home_N, minlength=self.lists))])
+        np.save(self.folder / "starts.npy", starts)
+        self._write_probes(probes, order_N)
+        codes_NE = np.load(loose, mmap_mode="r")
+        with Npy(self.folder / "codes.npy", self._dtype, codes_NE.shape) as out:
+            for start in range(0, len(order_N), TAKEN):
+                out.add(codes_NE[order_N[start : start + TAKEN]])
+        loose.unlink()
+        self.error = error
+        return order_N
+
+    def vectors(self, blocks: Blocks, order_N: NDArray[np.int64], dim: int) -> None:
+        """Write the vectors in list order, in as many passes over the source as the memory asks for."""
+        place_N = np.empty(len(order_N), np.int64)
+        place_N[order_N] = np.arange(len(order_N))
+        held = max(1, self.memory // (4 * dim))
+        with Npy(self.folder / "vectors.npy", np.float32, (len(order_N), dim)) as out:
+            for first in range(0, len(order_N), held):
+                buffer = np.empty((min(held, len(order_N) - first), dim), np.float32)
+                at = 0
+                for block_BD in blocks():
+                    place_B = place_N[at : at + len(block_BD)] - first
+                    mine = (place_B >= 0) & (place_B < len(buffer))
+                    buffer[place_B[mine]] = block_BD if mine.all() else block_BD[mine]
+                    at += len(block_BD)
+                out.add(buffer)
+
+    def save(self, name: str, values: NDArray[np.generic]) -> None:
+        """Write one more array of the segment."""
+        np.save(self.folder / f"{name}.npy", values)
+
+    def finish(self, place: Path) -> None:
+        """Make the folder the segment at ``place``, whole at once."""
+        (self.folder / MARK).write_text(json.dumps({"error": self.error}))
+        if place.exists():
+            shutil.rmtree(place)
+        self.folder.rename(place)
+
+    @property
+    def _dtype(self) -> type:
+        return np.int8 if self.coder.kind == "int8" else np.float32
+
+    def _assigned(self, block_BD: NDArray[np.float32]) -> tuple[NDArray[np.generic], Probes, float]:
+        codes_BE, error = self.coder.encode(block_BD)
+        return codes_BE, self.assign(codes_BE), error
+
+    def _write_probes(self, probes: Probes, order_N: NDArray[np.int64]) -> None:
+        count_N = np.diff(probes.start_N1)[order_N]
+        self.save("probe_starts", np.concatenate([[0], np.cumsum(count_N)]))
+        entries = (len(probes.list_K),)
+        with (
+            Npy(self.folder / "probe_lists.npy", np.int32, entries) as lists,
+            Npy(self.folder / "probe_sims.npy", np.float32, entries) as sims,
+        ):
+            for start in range(0, len(order_N), TAKEN):
+                part = probes.take(order_N[start : start + TAKEN])
+                lists.add(part.list_K)
+                sims.add(part.sim_K)

@@ -1,0 +1,73 @@
+"""The faces of several segments, numbered one segment after the other.
+
+Shape key: N faces, n asked for, D numbers of a vector.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omokage.index.lists import Probes
+from omokage.index.segment import Segment
+
+
+class Faces:
+    """What is known of a face by its row."""
+
+    def __init__(self, segments: list[Segment]) -> None:
+        self.segments = segments
+        self.bounds = np.cumsum([0, *map(len, segments)])
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return int(self.bounds[-1])
+
+    @property
+    def lists(self) -> int:
+        """How many lists there are."""
+        return len(self.segments[0].start_L1) - 1
+
+    @property
+    def error(self) -> float:
+        """How far the furthest code is from its vector."""
+        return max(segment.error for segment in self.segments)
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:
+        """Return the vectors of an array or slice of rows, shape (n, D)."""
+        if len(self.segments) == 1:
+            return np.asarray(self.segments[0].vectors_ND[rows])
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(len(self)))
+        out_nD = np.empty((len(rows), self.segments[0].vectors_ND.shape[1]), np.float32)
+        for segment, mine, local in self._by_segment(rows):
+            out_nD[mine] = segment.vectors_ND[local]
+        return out_nD
+
+    def home(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the lists where some faces are at home."""
+        out = np.empty(len(rows), np.int64)
+        for segment, mine, local in self._by_segment(rows):
+            out[mine] = np.searchsorted(segment.start_L1, local, side="right") - 1
+        return out
+
+    def probes(self, rows: NDArray[np.int64]) -> Probes:
+        """Return the probes of some faces; rows must be sorted."""
+        return Probes.join([segment.probes.take(local) for segment, _, local in self._by_segment(rows)])
+
+    def sizes(self) -> NDArray[np.int64]:
+        """Return how many members each list has, shape (L,)."""
+        return np.asarray(sum(np.diff(segment.start_L1) for segment in self.segments))
+
+    def release(self) -> None:
+        """Give mapped pages back to the system."""
+        for segment in self.segments:
+            segment.release()
+
+    def _by_segment(self, rows: NDArray[np.int64]) -> Iterator[tuple[Segment, NDArray[np.int64], NDArray[np.int64]]]:
+        """Yield each segment that has some of the rows, which of them, and their numbers in it."""
+        for segment, start, end in zip(self.segments, self.bounds, self.bounds[1:], strict=False):
+            mine = np.flatnonzero((rows >= start) & (rows < end))
+            if len(mine):
+                yield segment, mine, rows[mine] - start

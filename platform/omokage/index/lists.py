@@ -1,0 +1,115 @@
+"""Lists: every face belongs to the list of its nearest centroid, its home, and may probe others close by.
+
+Shape key: N faces, L lists, D numbers of a vector, E numbers of a code, K (face, list) entries.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import faiss
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from omokage.index.coder import Coder
+from omokage.index.product import products
+
+POINTS: Final = 20
+"""Faces of the training sample for each list."""
+
+ROUNDS: Final = 4
+"""Of k-means. More move the centroids little: what counts is measured afterwards, by recall."""
+
+MOST_PROBES: Final = 16
+"""Lists that a face can probe, its home among them."""
+
+WIDEST: Final = 0.25
+"""Lists whose centroid is less similar than the home's by more than this are never probed."""
+
+ROWS: Final = 1024
+"""Faces of a block."""
+
+
+def train(sample_ND: NDArray[np.float32], lists: int, seed: int = 0) -> NDArray[np.float32]:
+    """Return unit-length centroids of ``lists`` lists, shape (L, D), by FAISS's spherical k-means."""
+    if lists == 1:
+        return np.eye(1, sample_ND.shape[1], dtype=np.float32)
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(sample_ND))[: lists * POINTS]
+    clustering = faiss.Clustering(sample_ND.shape[1], lists)
+    clustering.niter, clustering.seed, clustering.spherical = ROUNDS, 1 + seed, True
+    clustering.min_points_per_centroid, clustering.max_points_per_centroid = 1, POINTS
+    clustering.train(np.ascontiguousarray(sample_ND[chosen]), faiss.IndexFlatIP(sample_ND.shape[1]))
+    found: NDArray[np.float32] = faiss.vector_to_array(clustering.centroids).reshape(lists, -1)
+    return found
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Which lists each face may probe, nearest first; the first is its home."""
+
+    start_N1: NDArray[np.int64]
+    """Where each face's entries begin, and the end of the last."""
+    list_K: NDArray[np.int32]
+    sim_K: NDArray[np.float32]
+    """Similarity to the list's centroid, by codes."""
+
+    def home(self) -> NDArray[np.int32]:
+        """The list that each face belongs to."""
+        return self.list_K[self.start_N1[:-1]]
+
+    def take(self, rows: NDArray[np.int64]) -> "Probes":
+        """Return the probes of some faces."""
+        count = np.diff(self.start_N1)[rows]
+        entries = np.repeat(self.start_N1[rows], count) + within(count)
+        start_N1 = np.concatenate([[0], np.cumsum(count)])
+        return Probes(start_N1, self.list_K[entries], self.sim_K[entries])
+
+    def gaps(self) -> NDArray[np.float32]:
+        """How much less similar each entry's centroid is than the home's, 0 or more."""
+        return np.repeat(self.sim_K[self.start_N1[:-1]], np.diff(self.start_N1)) - self.sim_K
+
+    def ranks(self) -> NDArray[np.int64]:
+        """The place of each entry among its face's, 0 for the home."""
+        return within(np.diff(self.start_N1))
+
+    @staticmethod
+    def join(parts: "list[Probes]") -> "Probes":
+        """Return the probes of all faces, in order."""
+        counts = np.concatenate([[0], *(np.diff(part.start_N1) for part in parts)])
+        list_K = np.concatenate([part.list_K for part in parts]) if parts else np.zeros(0, np.int32)
+        sim_K = np.concatenate([part.sim_K for part in parts]) if parts else np.zeros(0, np.float32)
+        return Probes(np.cumsum(counts), list_K, sim_K)
+
+
+def within(count_N: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return 0, 1, … for each of some runs of so many entries."""
+    ends_N = np.cumsum(count_N)
+    result: NDArray[np.int64] = np.arange(ends_N[-1] if len(ends_N) else 0) - np.repeat(ends_N - count_N, count_N)
+    return result
+
+
+class Assigner:
+    """Finds the lists of faces, by codes: close is close enough here, recall is measured on what comes out."""
+
+    def __init__(self, coder: Coder, centroids_LD: NDArray[np.float32]) -> None:
+        self.coder = coder
+        codes_LE, _ = coder.encode(centroids_LD)
+        self.codes_LE = torch.from_numpy(codes_LE)
+
+    def __call__(self, codes_NE: NDArray[np.int8] | NDArray[np.float32]) -> Probes:
+        """Return the probes of faces by their codes."""
+        blocks = (torch.from_numpy(codes_NE[i : i + ROWS]) for i in range(0, len(codes_NE), ROWS))
+        return Probes.join([self._block(block) for block in blocks])
+
+    def _block(self, codes_BE: torch.Tensor) -> Probes:
+        found_BL = products(codes_BE, self.codes_LE)
+        best_B = found_BL.amax(1)
+        near = torch.nonzero(found_BL >= (best_B - WIDEST / self.coder.unit)[:, None])
+        row, lists = near[:, 0].numpy(), near[:, 1].numpy().astype(np.int32)
+        sim = found_BL[near[:, 0], near[:, 1]].numpy().astype(np.float32) * np.float32(self.coder.unit)
+        order = np.lexsort((lists, -sim, row))
+        row, lists, sim = row[order], lists[order], sim[order]
+        few = within(np.bincount(row, minlength=len(codes_BE))) < MOST_PROBES
+        count_B = np.bincount(row[few], minlength=len(codes_BE))
+        return Probes(np.concatenate([[0], np.cumsum(count_B)]), lists[few], sim[few])

@@ -1,0 +1,69 @@
+"""How the work will be done, and what it will cost, before it begins.
+
+The costs come from rates that are measured on this machine, in pairs of codes a second.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from omokage.index.coder import Coder, Kind
+from omokage.index.lists import POINTS, ROUNDS
+from omokage.index.product import rate
+
+SHORT: Final = 3.0
+"""Seconds: an exact join that takes no longer than this needs no lists."""
+
+PROBED: Final = 8
+"""Lists that a face is joined with, as a first guess; the rule that is chosen later says how many."""
+
+POINTS_PER_LIST: Final = 30
+"""Faces of a list on average, below which lists are too small to be worth their trouble."""
+
+ASSIGN: Final = 0.4
+"""Rate of finding the nearest lists against that of a join: more comes out of a block."""
+
+TRAIN: Final = 0.25
+"""Rate of FAISS's k-means, in float32, against that of a join."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What this machine does."""
+
+    kind: Kind
+    """Of codes: those that it compares fastest."""
+    pairs: float
+    """Pairs of codes a second, all cores."""
+
+
+def speed(dim: int, cores: int, device: str = "cpu") -> Speed:
+    """Return how fast this machine compares codes of ``dim`` numbers, by trying."""
+    rates: dict[Kind, float] = {kind: rate(kind, Coder(kind, dim).length, device) for kind in ("int8", "float32")}
+    kind = max(rates, key=lambda each: rates[each])
+    return Speed(kind, rates[kind] * (cores if device == "cpu" else 1))
+
+
+def exact_seconds(faces: int, pairs_a_second: float) -> float:
+    """Return how long comparing all pairs takes."""
+    return faces * faces / 2 / pairs_a_second
+
+
+def lists_seconds(faces: int, lists: int, pairs_a_second: float) -> float:
+    """Return how long a join by so many lists takes, training and assigning included."""
+    train = lists * min(faces, lists * POINTS) * ROUNDS / TRAIN
+    assign = faces * lists / ASSIGN
+    join = faces * (faces / lists) * PROBED
+    return (train + assign + join) / pairs_a_second
+
+
+def choose_lists(faces: int, pairs_a_second: float) -> int:
+    """Return the number of lists that makes the work shortest; 1 means comparing all pairs."""
+    exact = exact_seconds(faces, pairs_a_second)
+    most = max(1, faces // POINTS_PER_LIST)
+    candidates = np.unique(np.round(np.geomspace(16, max(16, most), 40)).astype(int))
+    costs = [lists_seconds(faces, int(lists), pairs_a_second) for lists in candidates]
+    if exact <= SHORT or most < 16 or min(costs) >= exact:
+        return 1
+    return int(candidates[int(np.argmin(costs))])

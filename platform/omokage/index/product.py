@@ -1,0 +1,79 @@
+"""Which codes of two blocks have a product above a floor: the one inner loop of every join, on CPU or GPU.
+
+Shape key: M, N codes of the two blocks, E numbers of a code.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from omokage.index.coder import Kind
+
+ROWS: Final = {"cpu": 512, "cuda": 8192}
+COLUMNS: Final = {"cpu": 1024, "cuda": 16384}
+"""Of a block of products: on a CPU it stays in the cache, on a GPU it is worth a launch."""
+
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def above(a_ME: torch.Tensor, b_NE: torch.Tensor, floor: float, upper: bool = False) -> Iterator[Pairs]:
+    """Yield the (row of a, row of b) whose codes' product is at least ``floor``, block by block.
+
+    Args:
+        a_ME: Codes, int8 or float32.
+        b_NE: Codes of the same kind, on the same device.
+        floor: In units of the codes' product (``Coder.unit``).
+        upper: The blocks begin with the same codes, and only pairs with row of a < row of b are wanted.
+    """
+    rows, columns = ROWS[a_ME.device.type], COLUMNS[a_ME.device.type]
+    for i in range(0, len(a_ME), rows):
+        part_RE = a_ME[i : i + rows]
+        for j in range(i if upper else 0, len(b_NE), columns):
+            found = torch.nonzero(products(part_RE, b_NE[j : j + columns]) >= floor)
+            if len(found):
+                pair = found.cpu().numpy()
+                row, column = pair[:, 0] + i, pair[:, 1] + j
+                if upper and j < i + rows:
+                    late = column > row
+                    row, column = row[late], column[late]
+                yield row, column
+
+
+def products(a_ME: torch.Tensor, b_NE: torch.Tensor) -> torch.Tensor:
+    """Return all products of codes, shape (M, N): int32 of int8 codes, else float32."""
+    if a_ME.dtype == torch.float32:
+        if a_ME.device.type == "cpu":  # numpy's BLAS serves more processors well than torch's
+            return torch.from_numpy(a_ME.numpy() @ b_NE.numpy().T)
+        return a_ME @ b_NE.T
+    if a_ME.device.type == "cuda":  # there the sizes must be multiples of 8, and more than 16 rows
+        rows, columns = len(a_ME), len(b_NE)
+        a_ME = torch.nn.functional.pad(a_ME, (0, 0, 0, max(-rows % 8, 24 - rows)))
+        b_NE = torch.nn.functional.pad(b_NE, (0, 0, 0, -columns % 8))
+        return torch._int_mm(a_ME, b_NE.T)[:rows, :columns]
+    return torch._int_mm(a_ME, b_NE.T)
+
+
+def score(a_ND: NDArray[np.float32], b_ND: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the similarity of each pair of vectors, summed in double: the same in any company."""
+    similarity: NDArray[np.float32] = np.einsum("nd,nd->n", a_ND, b_ND, dtype=np.float64).astype(np.float32)
+    return similarity
+
+
+def rate(kind: Kind, length: int, device: str = "cpu", seconds: float = 0.04) -> float:
+    """Return how many pairs of codes a second one thread compares, by trying for so long."""
+    dtype = torch.int8 if kind == "int8" else torch.float32
+    rows, columns = ROWS[device], COLUMNS[device]
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randint(-9, 10, (rows + columns, length), generator=generator).to(dtype).to(device)
+    done, began, best = 0, time.perf_counter(), float("inf")
+    while done < 3 or time.perf_counter() - began < seconds:
+        start = time.perf_counter()
+        for _ in above(codes[:rows], codes[rows:], 10**9):
+            raise AssertionError("no product is that big")
+        best = min(best, time.perf_counter() - start)
+        done += 1
+    return rows * columns / best

@@ -1,0 +1,191 @@
+"""What a choice of lists and probes loses, seen on a sample of faces that is searched exactly.
+
+Shape key: S faces of the sample, M true pairs, L lists.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from omokage.index.coder import Coder
+from omokage.index.faces import Faces
+from omokage.index.lists import MOST_PROBES, WIDEST, Probes
+from omokage.index.product import above, score
+from omokage.index.side import Rule
+from omokage.index.threads import each
+
+BLOCK: Final = 16_384
+"""Faces that the sample is compared with at once."""
+
+OWN: Final = 64
+"""Pairs within a person that count for each face of the sample: enough to see by, and a big person is not all."""
+
+RANKS: Final = (1, 2, 3, 4, 6, 8, 12, MOST_PROBES)
+GAPS: Final = (0.02, 0.04, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2, WIDEST)
+"""Rules to choose from."""
+
+Z95: Final = 1.96
+
+
+@dataclass(frozen=True)
+class Truth:
+    """All pairs of the sample's faces with any face, at or above a threshold. Each is the sample's ``a``, any ``b``."""
+
+    sample_S: NDArray[np.int64]
+    a_M: NDArray[np.int64]
+    b_M: NDArray[np.int64]
+    similarity_M: NDArray[np.float32]
+    differ_M: NDArray[np.bool_]
+    """Whether they are two people's."""
+
+    def part(self, every: int, of: int) -> "Truth":
+        """Return the truth of each ``of``-th face of the sample."""
+        kept = self.sample_S[every::of]
+        mine = np.isin(self.a_M, kept)
+        return Truth(kept, self.a_M[mine], self.b_M[mine], self.similarity_M[mine], self.differ_M[mine])
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """The share of true pairs that a join found, with the interval that holds it 95 times in 100."""
+
+    value: float
+    low: float
+    high: float
+    pairs: int
+    faces: int
+    """Faces of the sample that have such pairs."""
+
+
+def search(
+    faces: Faces, coder: Coder, sample_S: NDArray[np.int64], label_N: NDArray[np.int32], threshold: float
+) -> Truth:
+    """Return all pairs of some rows (sorted) with any row of at least ``threshold``; negative labels are left out."""
+    vectors_SD = faces[sample_S]
+    codes_SE, error = coder.encode(vectors_SD)
+    mine = torch.from_numpy(codes_SE)
+    floor = (threshold - coder.margin(error, faces.error)) / coder.unit
+
+    def block(at: tuple[int, int]) -> NDArray[np.int64]:
+        number, start = at
+        segment, base = faces.segments[number], int(faces.bounds[number])
+        found = [np.zeros((2, 0), np.int64)]
+        for i, j in above(mine, segment.codes(slice(start, start + BLOCK)), floor):
+            b = j + start + base
+            found.append(np.stack([i, b])[:, (sample_S[i] != b) & (label_N[sample_S[i]] >= 0) & (label_N[b] >= 0)])
+        return _thinned(np.concatenate(found, axis=1), label_N[sample_S], label_N)
+
+    starts = [(n, at) for n, segment in enumerate(faces.segments) for at in range(0, len(segment), BLOCK)]
+    i_M, b_M = np.concatenate([*each(block, starts), np.zeros((2, 0), np.int64)], axis=1)
+    similarity_M = np.concatenate(
+        [np.zeros(0, np.float32)]
+        + [score(vectors_SD[i_M[k : k + 4096]], faces[b_M[k : k + 4096]]) for k in range(0, len(i_M), 4096)]
+    )
+    high = similarity_M >= np.float32(threshold)
+    a_M, b_M = sample_S[i_M[high]], b_M[high]
+    return Truth(sample_S, a_M, b_M, similarity_M[high], label_N[a_M] != label_N[b_M])
+
+
+def _thinned(pairs: NDArray[np.int64], label_S: NDArray[np.int32], label_N: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return (sample, row) pairs without those within a person that are more than ``OWN`` for a face."""
+    i, b = pairs
+    own = label_S[i] == label_N[b]
+    order = np.lexsort((b, i, own))
+    i, own = i[order], own[order]
+    run = np.flatnonzero(np.diff(i, prepend=-1) | np.diff(own, prepend=False))
+    place = np.arange(len(i)) - np.repeat(run, np.diff(run, append=len(i)))
+    return pairs[:, order[~own | (place < OWN)]]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """By which entry of their probes true pairs meet: the better of both ways."""
+
+    rank_2M: NDArray[np.int64]
+    gap_2M: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, truth: Truth, faces: Faces) -> "Reach":
+        """Return how each true pair's faces see the other's home."""
+        ways = (truth.a_M, truth.b_M), (truth.b_M, truth.a_M)
+        ranks, gaps = zip(*(_seen(faces, mine, faces.home(other)) for mine, other in ways), strict=True)
+        return cls(np.stack(ranks), np.stack(gaps))
+
+    def met(self, rule: Rule) -> NDArray[np.bool_]:
+        """Return which pairs a join by this rule compares."""
+        home = self.rank_2M == 0
+        near: NDArray[np.bool_] = (home | ((self.rank_2M < rule.ranks) & (self.gap_2M <= rule.gap))).any(0)
+        return near
+
+
+def _seen(
+    faces: Faces, rows: NDArray[np.int64], lists: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return rank and gap of the list beside each row among the row's probes; far out where it is none of them."""
+    unique, place = np.unique(rows, return_inverse=True)
+    probes = faces.probes(unique).take(place)
+    hit = np.flatnonzero(probes.list_K == np.repeat(lists, np.diff(probes.start_N1)))
+    pair = np.searchsorted(probes.start_N1, hit, side="right") - 1
+    rank = np.full(len(rows), MOST_PROBES, np.int64)
+    gap = np.full(len(rows), np.inf, np.float32)
+    rank[pair], gap[pair] = probes.ranks()[hit], probes.gaps()[hit]
+    return rank, gap
+
+
+def choose(truth: Truth, faces: Faces, target: float) -> Rule | None:
+    """Return the cheapest rule that finds enough of the sample's pairs; None if none does.
+
+    What a rule misses among all pairs, and among those of two people, must be at most half of what the target allows:
+    the other half is for what the sample does not show.
+    """
+    reach = Reach.of(truth, faces)
+    probes = faces.probes(truth.sample_S)
+    size_K, rank_K, gap_K = faces.sizes()[probes.list_K], probes.ranks(), probes.gaps()
+    allowed = (1 - target) / 2
+    best, lowest = None, np.inf
+    for rule in (Rule(ranks, gap) for ranks in RANKS for gap in GAPS):
+        missed = ~reach.met(rule)
+        cost = size_K[(rank_K < rule.ranks) & (gap_K <= rule.gap)].sum()
+        if cost < lowest and all(_mean(missed[which]) <= allowed for which in (slice(None), truth.differ_M)):
+            best, lowest = rule, cost
+    return best
+
+
+def _mean(missed: NDArray[np.bool_]) -> float:
+    return float(missed.mean()) if len(missed) else 0.0
+
+
+def measure(truth: Truth, faces: Faces, rule: Rule) -> tuple[Recall, Recall]:
+    """Return the recall of a join by ``rule``: of the pairs of two people, and of all pairs.
+
+    The pairs of a face share its fate, so they count for less than their number: by the design effect, the variance
+    of the share between faces against that of as many pairs that are independent. Interval: Wilson's.
+    """
+    met = Reach.of(truth, faces).met(rule)
+    everything = np.ones(len(met), bool)
+    effect = _design_effect(truth.a_M, met)
+    two_people, both = (_recall(truth.a_M[which], met[which], effect) for which in (truth.differ_M, everything))
+    return two_people, both
+
+
+def _design_effect(face_M: NDArray[np.int64], met_M: NDArray[np.bool_]) -> float:
+    """Return the variance of the share of met pairs, pairs taken by face, over that of independent pairs; 1 or more."""
+    share = met_M.mean() if len(met_M) else 1.0
+    if share in (0.0, 1.0):
+        return 1.0
+    _, place = np.unique(face_M, return_inverse=True)
+    by_face = np.bincount(place, met_M - share)
+    return max(1.0, float((by_face**2).sum() / (len(met_M) * share * (1 - share))))
+
+
+def _recall(face_M: NDArray[np.int64], met_M: NDArray[np.bool_], effect: float) -> Recall:
+    count = len(met_M) / effect
+    if not count:
+        return Recall(1.0, 0.0, 1.0, 0, 0)
+    share = float(met_M.mean())
+    middle = (share + Z95**2 / (2 * count)) / (1 + Z95**2 / count)
+    half = Z95 * np.sqrt(share * (1 - share) / count + Z95**2 / (4 * count**2)) / (1 + Z95**2 / count)
+    return Recall(share, float(middle - half), min(1.0, float(middle + half)), len(met_M), len(np.unique(face_M)))

@@ -1,0 +1,76 @@
+"""A segment: the lists of some faces on disk, mapped when it is opened. It is written once and never changed.
+
+Rows are ordered by list, so that a list is one run of codes and vectors.
+
+Shape key: N faces, L lists, D numbers of a vector, E numbers of a code, K probe entries.
+"""
+
+import json
+import mmap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from omokage.index.lists import Probes
+
+ARRAYS: Final = ("vectors", "codes", "starts", "probe_starts", "probe_lists", "probe_sims", "shards", "shard_rows")
+FACES: Final = "faces.arrow"
+"""The faces' table, in the same order; whoever knows tables reads it."""
+MARK: Final = "segment.json"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Faces in list order."""
+
+    vectors_ND: NDArray[np.float32]
+    codes_NE: NDArray[np.int8] | NDArray[np.float32]
+    start_L1: NDArray[np.int64]
+    """Where each list begins, and the end of the last."""
+    probes: Probes
+    shard_N: NDArray[np.int32]
+    """Number of the shard that a face comes from, in the segment's list of shards."""
+    shard_row_N: NDArray[np.int32]
+    """Row in that shard."""
+    error: float
+    """How far the furthest code is from its vector."""
+
+    @classmethod
+    def open(cls, folder: Path) -> "Segment":
+        """Return the segment in a folder, mapped.
+
+        Raises:
+            OSError, ValueError, KeyError: It is not whole.
+        """
+        error = float(json.loads((folder / MARK).read_text())["error"])
+        # "c": torch wants memory that it may write to, and nobody does
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c") for name in ARRAYS}
+        probes = Probes(np.asarray(arrays["probe_starts"]), arrays["probe_lists"], arrays["probe_sims"])
+        return cls(
+            arrays["vectors"],
+            arrays["codes"],
+            np.asarray(arrays["starts"]),
+            probes,
+            arrays["shards"],
+            arrays["shard_rows"],
+            error,
+        )
+
+    def __len__(self) -> int:
+        """Return how many faces it has."""
+        return len(self.vectors_ND)
+
+    def codes(self, rows: Any) -> torch.Tensor:
+        """Return the codes of an array or slice of rows."""
+        return torch.from_numpy(np.ascontiguousarray(self.codes_NE[rows]))
+
+    def release(self) -> None:
+        """Give mapped pages back to the system, which reads them again when they are needed."""
+        for array in (self.vectors_ND, self.codes_NE, self.probes.list_K, self.probes.sim_K):
+            mapped = getattr(array, "_mmap", None)
+            if mapped is not None:
+                mapped.madvise(mmap.MADV_DONTNEED)

@@ -1,0 +1,113 @@
+"""One side of a join: the members and the visitors of every list.
+
+Shape key: N faces of a segment, L lists, K probe entries, E numbers of a code.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from omokage.index.faces import Faces
+from omokage.index.lists import MOST_PROBES, WIDEST, Probes
+from omokage.index.segment import Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Which lists a face probes."""
+
+    ranks: int = MOST_PROBES
+    """So many of the nearest, its home among them."""
+    gap: float = WIDEST
+    """And of those the ones whose centroid is less similar than the home's by at most this."""
+
+
+class Side:
+    """Some segments of faces, by list."""
+
+    def __init__(self, faces: Faces, numbers: range, rule: Rule, threshold: float, device: str = "cpu") -> None:
+        self.segments = [faces.segments[number] for number in numbers]
+        self.bases = faces.bounds[numbers.start : numbers.stop + 1]
+        """Row where each segment begins, and the end of the last."""
+        self.device = device
+        self.probers = [probers(segment, rule, threshold) for segment in self.segments]
+
+    def members(self, number: int) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        """Return codes and rows of the faces at home in a list."""
+        return self._some([slice(*segment.start_L1[number : number + 2]) for segment in self.segments])
+
+    def visitors(self, number: int) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        """Return codes and rows of the faces that probe a list from elsewhere."""
+        return self._some([rows_K[slice(*start_L1[number : number + 2])] for start_L1, rows_K in self.probers])
+
+    def counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return how many members and visitors each list has."""
+        members = sum(np.diff(segment.start_L1) for segment in self.segments)
+        visitors = sum(np.diff(start_L1) for start_L1, _ in self.probers)
+        return np.asarray(members), np.asarray(visitors)
+
+    def visit(self, rows: NDArray[np.int64], lists: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which of this side's rows probe the list beside them."""
+        out = np.zeros(len(rows), bool)
+        for (start_L1, rows_K), start, end in zip(self.probers, self.bases, self.bases[1:], strict=False):
+            mine = np.flatnonzero((rows >= start) & (rows < end))
+            for number in np.unique(lists[mine]):
+                of = mine[lists[mine] == number]
+                out[of] = np.isin(rows[of] - start, rows_K[start_L1[number] : start_L1[number + 1]])
+        return out
+
+    def _some(self, picks: Sequence[slice | NDArray[np.int32]]) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        codes = [segment.codes(pick) for segment, pick in zip(self.segments, picks, strict=True)]
+        rows = [
+            base + (np.arange(pick.start, pick.stop) if isinstance(pick, slice) else pick.astype(np.int64))
+            for pick, base in zip(picks, self.bases, strict=False)
+        ]
+        if len(codes) == 1:  # as it is, without a copy
+            return codes[0].to(self.device), rows[0]
+        return torch.cat(codes).to(self.device), np.concatenate(rows)
+
+
+def probers(segment: Segment, rule: Rule, threshold: float) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return the faces that probe each list from elsewhere: where each list's run begins, and their rows, sorted.
+
+    A face is left out where it cannot match: when its angle to the list's centroid is bigger than that of any member
+    by more than the threshold's angle.
+    """
+    lists, rows = [], []
+    least_L = _least_similar(segment)
+    for start in range(0, len(segment), 1 << 20):
+        end = min(start + (1 << 20), len(segment))
+        entries = slice(segment.probes.start_N1[start], segment.probes.start_N1[end])
+        part = Probes(
+            segment.probes.start_N1[start : end + 1] - segment.probes.start_N1[start],
+            segment.probes.list_K[entries],
+            segment.probes.sim_K[entries],
+        )
+        rank_K = part.ranks()
+        mine = np.flatnonzero((rank_K > 0) & (rank_K < rule.ranks) & (part.gaps() <= rule.gap))
+        list_M, slack = part.list_K[mine], 2 * segment.error + 1e-4  # similarities to centroids are by codes
+        away = _angle(part.sim_K[mine] + slack) - _angle(least_L[list_M] - slack)
+        mine = mine[away <= _angle(np.float32(threshold))]
+        lists.append(part.list_K[mine])
+        rows.append((np.repeat(np.arange(start, end), np.diff(part.start_N1))[mine]).astype(np.int32))
+    list_K, row_K = np.concatenate([*lists, np.zeros(0, np.int32)]), np.concatenate([*rows, np.zeros(0, np.int32)])
+    order = np.argsort(list_K, kind="stable")
+    start_L1 = np.concatenate([[0], np.cumsum(np.bincount(list_K, minlength=len(segment.start_L1) - 1))])
+    return start_L1, row_K[order]
+
+
+def _least_similar(segment: Segment) -> NDArray[np.float32]:
+    """Return the similarity of each list's centroid to the member furthest from it."""
+    home_N = segment.probes.sim_K[segment.probes.start_N1[:-1]]
+    least_L = np.full(len(segment.start_L1) - 1, 1, np.float32)
+    filled = np.flatnonzero(np.diff(segment.start_L1))
+    if len(filled):
+        least_L[filled] = np.minimum.reduceat(home_N, segment.start_L1[filled])
+    return least_L
+
+
+def _angle(similarity: NDArray[np.float32] | np.float32) -> NDArray[np.float32]:
+    return np.arccos(np.clip(similarity, -1, 1))

@@ -1,0 +1,40 @@
+"""Work spread over this machine's cores, with one thread of numerics each.
+
+That is better than one product on all cores, since what comes between the products runs side by side too.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+from threadpoolctl import threadpool_limits
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def each(work: Callable[[In], Out], items: Iterable[In], threads: int | None = None) -> Iterator[Out]:
+    """Yield ``work`` of every item, in order; at most two items a thread are in hand."""
+    threads = threads or cores()
+    before = torch.get_num_threads()
+    waiting: deque[Future[Out]] = deque()
+    with threadpool_limits(1), ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+            torch.set_num_threads(before)
