@@ -125,13 +125,14 @@ def _to_the_others(
     """Return each face's similarity to the sum without itself; 0 where nothing else was kept."""
     dot_KS = np.vecdot(x_KSD, sum_KD[:, None])
     square_KS = np.vecdot(sum_KD, sum_KD)[:, None] - kept_KS * (2 * dot_KS - 1)
-    near_KS = (dot_KS - kept_KS) / np.sqrt(np.maximum(square_KS, 1e-6))
-    return np.clip(near_KS, -1, 1).astype(np.float32)
+    near_KS: NDArray[np.float32] = ((dot_KS - kept_KS) / np.sqrt(np.maximum(square_KS, 1e-6))).clip(-1, 1)
+    return near_KS
 
 
 def _unit(values_KD: NDArray[np.float32]) -> NDArray[np.float32]:
-    length_K1 = np.maximum(np.linalg.norm(values_KD, axis=1, keepdims=True), 1e-12)
-    return (values_KD / length_K1).astype(np.float32)
+    length_K1: NDArray[np.float32] = np.sqrt(np.vecdot(values_KD, values_KD))[:, None]
+    unit_KD: NDArray[np.float32] = values_KD / length_K1.clip(1e-12)
+    return unit_KD
 
 
 def _within(mean_PD: NDArray[np.float32], sizes_P: NDArray[np.int64]) -> NDArray[np.float32]:
