@@ -1,7 +1,6 @@
-import numpy as np
 import pytest
-from crowd import Crowd, gallery
 
+from crowd import Crowd, gallery
 from omokage import schema
 from omokage.curate.outliers import OutlierConfig, outliers
 from omokage.errors import ConfigError
