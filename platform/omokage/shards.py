@@ -90,13 +90,13 @@ def verified(folder: Folder, name: str, sha256: str | None) -> bytes:
     return data
 
 
-def read_table(folder: Folder, name: str) -> pa.Table:
-    """Return a shard's table.
+def read_table(folder: Folder, name: str, columns: list[str] | None = None) -> pa.Table:
+    """Return some columns of a shard's table, or all.
 
     Raises:
         DatasetError: It is missing, or no table any more.
     """
     try:
-        return folder.table(name)
+        return folder.table(name, columns)
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"{folder.place(name)} is missing or damaged: {error}") from error

@@ -172,16 +172,44 @@ class Folder:
         except FileNotFoundError:
             return
 
-    def table(self, name: str) -> pa.Table:
-        """Return an Arrow IPC file as a table; local files are memory-mapped, not read.
+    def fetch(self, name: str, path: Path) -> None:
+        """Copy a file to a path of this machine, whole or not at all.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            StorageError: The storage cannot be reached, or refuses us.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{uuid.uuid4().hex}.part")
+        with self.reached():
+            self.files.get_file(self.place(name), str(part))
+        os.replace(part, path)
+
+    def send(self, path: Path, name: str) -> None:
+        """Copy a file of this machine here.
+
+        Raises:
+            StorageError: The storage cannot be reached, or refuses us.
+        """
+        with self.reached():
+            self.files.put_file(str(path), self.place(name))
+
+    def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """Return some columns, or all, of an Arrow IPC file; local files are mapped, of others only those are read.
 
         Raises:
             FileNotFoundError: There is no such file.
             pa.ArrowInvalid: It is not an Arrow file.
         """
         if self.local:
-            return pa.ipc.open_file(pa.memory_map(self.place(name))).read_all()
-        return pa.ipc.open_file(pa.BufferReader(self.read(name))).read_all()
+            table = pa.ipc.open_file(pa.memory_map(self.place(name))).read_all()
+            return table.select(columns) if columns else table
+        if columns is None:
+            return pa.ipc.open_file(pa.BufferReader(self.read(name))).read_all()
+        with self.reached(), self.files.open(self.place(name), "rb", cache_type="none") as file:
+            schema = pa.ipc.open_file(file).schema
+            options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(column) for column in columns])
+            return pa.ipc.open_file(file, options=options).read_all().select(columns)
 
 
 def arrow_bytes(table: pa.Table) -> pa.Buffer:

@@ -122,8 +122,7 @@ class Dataset:
     def faces(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """Yield the faces of every committed shard; local files are mapped, not read."""
         for shard in self.head.shards:
-            table = read_table(self.folder, shard.file("faces"))
-            yield table.select(columns) if columns else table
+            yield read_table(self.folder, shard.file("faces"), columns)
 
     def known(self) -> pa.Table:
         """Return every picture whose shard is there, finished ones first, columns ``MANIFEST`` and ``SHARD``.
