@@ -60,7 +60,7 @@ class Calibration:
     knots: list[tuple[float, float]]
     """Similarity and rate where the rate is counted, falling."""
     tail: tuple[float, float, float]
-    """Centre of the similarities, and mean and width of the normal tail: see ``_bend``."""
+    """Centre of the similarities, and mean and width of the normal tail: see ``bend``."""
 
     def fmr_at(self, similarity: float) -> float:
         """Return the share of pairs of different people at or above a similarity: counted, or the tail's."""
@@ -68,7 +68,7 @@ class Calibration:
         if similarity <= at[-1]:
             return float(np.exp(np.interp(similarity, at, np.log(rate))))
         centre, mean, width = self.tail
-        bent = float(_bend(np.array([similarity]), centre)[0])
+        bent = float(bend(np.array([similarity]), centre)[0])
         return float(min(rate[-1], special.ndtr(-(bent - mean) / width)))
 
     def expected_pairs(self, threshold: float, pairs: int) -> float:
@@ -169,7 +169,7 @@ def _doubt(sample: _Sample, genuine: NDArray[np.float32]) -> _Doubt:
     nothing = _Doubt(np.zeros(len(sample.person_T), bool), np.zeros((0, 2), np.int64))
     if len(genuine) < SHOWN:
         return nothing  # nearly all have one face: what one person looks like cannot be known
-    level, spread = _robust(genuine)
+    level, spread = robust(genuine)
     sums_KD = np.add.reduceat(sample.vectors_TD, sample.start_K)
     count_T = sample.count_K[sample.person_T]
     own_T = np.einsum("td,td->t", sums_KD[sample.person_T], sample.vectors_TD) - 1
@@ -177,7 +177,7 @@ def _doubt(sample: _Sample, genuine: NDArray[np.float32]) -> _Doubt:
     apart_T = np.sum(
         sample.vectors_TD[: len(sample.person_T) // 2] * sample.vectors_TD[-(len(sample.person_T) // 2) :], axis=1
     )
-    other, other_spread = _robust(apart_T)
+    other, other_spread = robust(apart_T)
     cut = (level * other_spread + other * spread) / (spread + other_spread)
     bad_T = own_T < cut
     return _Doubt(bad_T, _twins(sample, bad_T, (level, spread), other_spread))
@@ -202,9 +202,9 @@ def _twins(sample: _Sample, bad_T: NDArray[np.bool_], level: tuple[float, float]
         if not known_JK.any():
             continue
         likeness_JK = cross_JK / max(level[0], 1e-3)  # 1 at one person
-        centre, _ = _robust(likeness_JK[known_JK])
-        bent_JK = _bend(likeness_JK, centre)
-        width = max(_robust(bent_JK[known_JK])[1], least)
+        centre, _ = robust(likeness_JK[known_JK])
+        bent_JK = bend(likeness_JK, centre)
+        width = max(robust(bent_JK[known_JK])[1], least)
         noise_JK = level[1] * np.sqrt((1 / np.maximum(count_K[first_J, None], 1) + 1 / np.maximum(count_K, 1)) / 2)
         noise_JK = np.maximum(noise_JK, 0.02)
         same_JK = -0.5 * np.minimum((cross_JK - level[0]) / noise_JK, 0) ** 2 - np.log(noise_JK)
@@ -291,22 +291,22 @@ def _fit(edge: NDArray[np.floating], rate: NDArray[np.floating], shown: float) -
     knots = np.geomspace(min(0.25, 100 * shown), shown, 33)
     similarity = edge[np.minimum(np.searchsorted(-rate, -knots), len(edge) - 1)]
     normal = -special.ndtri(knots)
-    width, mean = np.polyfit(normal, _bend(similarity, centre), 1)
+    width, mean = np.polyfit(normal, bend(similarity, centre), 1)
     return centre, float(mean), float(max(width, 1e-6))
 
 
-def _bend(similarity: NDArray[np.floating], centre: float) -> NDArray[np.float64]:
+def bend(similarity: NDArray[np.floating], centre: float | NDArray[np.float64]) -> NDArray[np.float64]:
     """Return similarities such that those of random directions around a common one have a normal tail."""
-    r = np.clip((similarity.astype(np.float64) - centre) / max(1 - centre, 1e-9), -1 + 1e-12, 1 - 1e-12)
+    r = np.clip((similarity.astype(np.float64) - centre) / np.maximum(1 - centre, 1e-9), -1 + 1e-12, 1 - 1e-12)
     return np.sign(r) * np.sqrt(-np.log1p(-(r**2)))
 
 
 def _straighten(bent: float, centre: float) -> float:
-    """Return the similarity that ``_bend`` has bent."""
+    """Return the similarity that ``bend`` has bent."""
     return centre + (1 - centre) * float(np.sign(bent) * np.sqrt(-np.expm1(-(bent**2))))
 
 
-def _robust(values: NDArray[np.floating]) -> tuple[float, float]:
+def robust(values: NDArray[np.floating]) -> tuple[float, float]:
     """Return the median and the standard deviation that the middle half shows."""
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
     return float(middle), max(float(high - low) / 1.349, 1e-6)

@@ -1,0 +1,296 @@
+"""Pairs of people who may be one, judged by all their evidence.
+
+A few alike faces between two folders are no verdict: a stranger in a folder, or hard light, makes them too. So the
+score of a pair is the odds that the centres of both folders, which hundreds of pairs of faces have made, look alike as
+two halves of one folder do and not as two people do (``evidence.py``). And the proposal that two folders are one
+person also wants most faces of each folder to fit the other, so that it never hangs on a stray face.
+
+Shape key: P people, C pairs of them, B pairs at a time, S faces of a folder at most, D numbers of an embedding.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from omokage import schema
+from omokage.curate import evidence, groups
+from omokage.curate.calibrate import Calibration
+from omokage.curate.centres import Centres, centres
+from omokage.curate.evidence import Levels, Looks
+from omokage.curate.gallery import Gallery
+from omokage.curate.hits import Hits
+from omokage.errors import ConfigError
+
+BLOCK: Final = 1024
+"""People whose centres are compared at a time."""
+
+PAIRS_AT_ONCE: Final = 64
+"""Pairs whose faces are compared at a time."""
+
+LISTED: Final = -1.0
+"""Odds (log10) from which a pair is listed although no two of its faces reach the threshold."""
+
+LOOKED_INTO: Final = -3.0
+"""Odds (log10) from which the faces of a pair are looked at one by one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CollisionConfig:
+    """How pairs of people are judged."""
+
+    cut: float = 0.0
+    """Odds, as a power of ten, from which two folders are proposed as one person."""
+    fit: float = 0.6
+    """Share of each folder's faces that must fit the other folder, [0, 1]."""
+    faces: int = 64
+    """Faces of a folder to look at one by one, at least 1."""
+    people: int = 100_000
+    """Up to so many people all pairs of centres are compared; above, only pairs with a hit."""
+    seed: int = 0
+    """Of the samples."""
+
+    def __post_init__(self) -> None:
+        """Reject what cannot be meant."""
+        if not 0 <= self.fit <= 1:
+            raise ConfigError(f"collisions.fit must lie in [0, 1], got {self.fit}")
+        if self.faces < 1:
+            raise ConfigError(f"collisions.faces must be at least 1, got {self.faces}")
+        if self.people < 0:
+            raise ConfigError(f"collisions.people must not be negative, got {self.people}")
+
+
+def collision_pairs(
+    gallery: Gallery,
+    hits: Hits,
+    calibration: Calibration,
+    config: CollisionConfig,
+    people: Centres | None = None,
+) -> pa.Table:
+    """Return pairs of people with evidence that they are one, as ``schema.COLLISION_PAIRS``, the strongest first.
+
+    Args:
+        gallery: Faces and people.
+        hits: What the join found at ``calibration.threshold``.
+        calibration: For the threshold.
+        config: How to judge.
+        people: The gallery's centres, where they are known already.
+    """
+    people = people or centres(gallery)
+    seen = evidence.looks(gallery, people)
+    if np.count_nonzero(seen.reach_P) < 2:
+        return schema.COLLISION_PAIRS.empty_table()
+    levels = evidence.measure(gallery, people, seen, config.seed)
+    pairs = _candidates(seen, levels, hits, config)
+    fit_a, fit_b = _fits(gallery, seen, levels, pairs, config)
+    return _table(gallery, people, _Judged(seen, levels, pairs, fit_a, fit_b), calibration.threshold, config)
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Pairs of people by label; ``at`` is their place among the hits, -1 where there is none."""
+
+    label_a: NDArray[np.int64]
+    label_b: NDArray[np.int64]
+    likeness: NDArray[np.float64]
+    score: NDArray[np.float64]
+    at: NDArray[np.int64]
+    hits: Hits
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Pairs with all that is known of them."""
+
+    seen: Looks
+    levels: Levels
+    pairs: _Pairs
+    fit_a: NDArray[np.float64]
+    """Share of the faces of a that fit b; nan where nobody looked."""
+    fit_b: NDArray[np.float64]
+
+
+def _candidates(seen: Looks, levels: Levels, hits: Hits, config: CollisionConfig) -> _Pairs:
+    """Return the pairs with hits, and those with alike centres."""
+    keys = [hits.label_a << 32 | hits.label_b]
+    if len(seen.reach_P) <= config.people:
+        keys += list(_alike(seen, levels))
+    key_C = np.unique(np.concatenate(keys))
+    label_a, label_b = key_C >> 32, key_C & 0xFFFFFFFF
+    likeness = np.concatenate(
+        [np.zeros(0)]
+        + [
+            np.vecdot(seen.centre_PD[label_a[s : s + 65536]], seen.centre_PD[label_b[s : s + 65536]]).astype(np.float64)
+            for s in range(0, len(key_C), 65536)
+        ]
+    )
+    score = levels.log_odds(likeness, seen.reach_P[label_a], seen.reach_P[label_b])
+    at = np.full(len(key_C), -1)
+    at[np.searchsorted(key_C, keys[0])] = np.arange(len(keys[0]))
+    return _Pairs(label_a, label_b, likeness, score, at, hits)
+
+
+def _alike(seen: Looks, levels: Levels) -> Iterator[NDArray[np.int64]]:
+    """Yield the keys of pairs of people whose centres alone speak for one person, however few faces are alike.
+
+    People are taken in order of reach, so that a tile of the product has one cut, which its least certain pair needs.
+    """
+    order = np.argsort(seen.reach_P, kind="stable")
+    order = order[seen.reach_P[order] > 0]
+    sorted_PD, reach_P = seen.centre_PD[order], seen.reach_P[order]
+    for row in range(0, len(order), BLOCK):
+        for column in range(row, len(order), 8 * BLOCK):
+            rows, columns = slice(row, row + BLOCK), slice(column, column + 8 * BLOCK)
+            least = _least(levels, reach_P[rows], reach_P[columns])
+            near = sorted_PD[rows] @ sorted_PD[columns].T
+            first, second = np.nonzero(near >= least)
+            apart = second + column > first + row
+            first, second = first[apart], second[apart]
+            odds = levels.log_odds(
+                near[first, second].astype(np.float64), reach_P[row + first], reach_P[column + second]
+            )
+            good = odds >= LISTED
+            a, b = order[row + first[good]], order[column + second[good]]
+            yield np.minimum(a, b) << 32 | np.maximum(a, b)
+
+
+def _least(levels: Levels, reach_a: NDArray[np.float64], reach_b: NDArray[np.float64]) -> float:
+    """Return the smallest likeness at which a pair of a tile can be listed; odds rise with likeness."""
+    likeness = np.linspace(-1, 1, 401)
+    least = 1.0
+    for a in (reach_a[0], reach_a[-1]):
+        for b in (reach_b[0], reach_b[-1]):
+            odds = levels.log_odds(likeness, np.full(401, a), np.full(401, b))
+            least = min(
+                least, float(likeness[max(int(np.argmax(odds >= LISTED)) - 1, 0)]) if odds.max() >= LISTED else 1
+            )
+    return least - 0.02
+
+
+def _fits(
+    gallery: Gallery, seen: Looks, levels: Levels, pairs: _Pairs, config: CollisionConfig
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the share of each folder's faces that are likelier the other folder's person than anybody."""
+    fit_a, fit_b = np.full(len(pairs.score), np.nan), np.full(len(pairs.score), np.nan)
+    asked = np.flatnonzero(pairs.score >= LOOKED_INTO)
+    for start in range(0, len(asked), PAIRS_AT_ONCE):
+        some = asked[start : start + PAIRS_AT_ONCE]
+        fit_a[some] = _fit(gallery, seen, levels, (pairs.label_a[some], pairs.label_b[some]), config)
+        fit_b[some] = _fit(gallery, seen, levels, (pairs.label_b[some], pairs.label_a[some]), config)
+    return fit_a, fit_b
+
+
+def _fit(
+    gallery: Gallery,
+    seen: Looks,
+    levels: Levels,
+    pair: tuple[NDArray[np.int64], NDArray[np.int64]],
+    config: CollisionConfig,
+) -> NDArray[np.float64]:
+    """Return the share of the faces of the first people that fit the centres of the second."""
+    first_B, second_B = pair
+    runs = [_some(gallery.rows(label), config) for label in first_B.tolist()]
+    count_B = np.array([len(rows) for rows in runs])
+    pair_N = np.repeat(np.arange(len(runs)), count_B)
+    vectors_ND = np.asarray(gallery.vectors[np.concatenate(runs)], np.float32)
+    near_N = np.vecdot(vectors_ND, seen.centre_PD[second_B][pair_N]).astype(np.float64)
+    alone_N = np.sqrt(seen.within_P[first_B])[pair_N]
+    good_N = levels.likelier_same(near_N, alone_N, seen.reach_P[second_B][pair_N])
+    share_B: NDArray[np.float64] = np.bincount(pair_N, good_N, minlength=len(runs)) / count_B
+    return share_B
+
+
+def _some(rows: NDArray[np.int64], config: CollisionConfig) -> NDArray[np.int64]:
+    """Return a few rows of a person, by face_id."""
+    if len(rows) <= config.faces:
+        return rows
+    return rows[np.sort(np.random.default_rng(config.seed).permutation(len(rows))[: config.faces])]
+
+
+def _table(gallery: Gallery, people: Centres, judged: _Judged, threshold: float, config: CollisionConfig) -> pa.Table:
+    pairs, names = judged.pairs, gallery.names
+    verdicts = _verdicts(gallery, judged, config)
+    order = np.lexsort((pairs.label_b, pairs.label_a, -pairs.score))  # labels are in the order of names
+    a, b, at = pairs.label_a[order], pairs.label_b[order], pairs.at[order]
+    verdict = verdicts[order]
+    same = verdict == "same_person"
+    group, size, links = groups.groups(a[same], b[same])
+    number, people_of, links_of = (np.zeros(len(order), np.int64) for _ in range(3))
+    number[same], people_of[same], links_of[same] = group, size, links
+    found = at >= 0
+    sizes = gallery.sizes
+    hits = _column(pairs.hits.hits, at, 0)
+    cross = np.vecdot(people.mean_PD[a], people.mean_PD[b])
+    facts = {
+        "rank": pa.array(np.arange(1, len(order) + 1)),
+        "identity_a": pa.array([names[label] for label in a.tolist()], pa.string()),
+        "identity_b": pa.array([names[label] for label in b.tolist()], pa.string()),
+        "verdict": pa.array(verdict.tolist(), pa.string()),
+        "score": pa.array(pairs.score[order].astype(np.float32)),
+        "group": pa.array(number, mask=~same),
+        "faces_a": pa.array(sizes[a]),
+        "faces_b": pa.array(sizes[b]),
+        "hits": pa.array(hits),
+        "hit_faces_a": pa.array(_column(pairs.hits.hit_faces_a, at, 0)),
+        "hit_faces_b": pa.array(_column(pairs.hits.hit_faces_b, at, 0)),
+        "share": pa.array((hits / (sizes[a] * sizes[b])).astype(np.float32)),
+        "best": pa.array(_column(pairs.hits.best, at, 0).astype(np.float32), mask=~found),
+        "mean": pa.array(_column(pairs.hits.mean, at, 0).astype(np.float32), mask=~found),
+        "cross": pa.array(cross.astype(np.float32)),
+        "within_a": pa.array(people.within_P[a], mask=np.isnan(people.within_P[a])),
+        "within_b": pa.array(people.within_P[b], mask=np.isnan(people.within_P[b])),
+    }
+    reasons = _reasons(facts, judged, order, threshold)
+    for place in np.flatnonzero((people_of > 2) & (links_of < people_of * (people_of - 1) // 2)).tolist():
+        reasons[place] += (
+            f"; in a group of {people_of[place]} people only {links_of[place]} of "
+            f"{people_of[place] * (people_of[place] - 1) // 2} pairs agree: look before joining all"
+        )
+    return pa.table({**facts, "reason": pa.array(reasons, pa.string())}, schema=schema.COLLISION_PAIRS)
+
+
+def _column(values: NDArray[Any], at: NDArray[np.int64], other: int) -> NDArray[Any]:
+    """Return the hits' values of pairs, ``other`` where a pair has none."""
+    if not len(values):
+        return np.full(len(at), other, values.dtype)
+    return np.where(at >= 0, values[at], other)
+
+
+def _verdicts(gallery: Gallery, judged: _Judged, config: CollisionConfig) -> NDArray[np.str_]:
+    pairs, sizes = judged.pairs, gallery.sizes
+    fits = np.fmin(judged.fit_a, judged.fit_b) >= config.fit
+    same = (pairs.score >= config.cut) & fits
+    part_a = _column(pairs.hits.hit_faces_a, pairs.at, 0) / sizes[pairs.label_a]
+    part_b = _column(pairs.hits.hit_faces_b, pairs.at, 0) / sizes[pairs.label_b]
+    few = (pairs.score < config.cut) & (np.minimum(part_a, part_b) <= 1 / 3) & (pairs.at >= 0)
+    return np.where(same, "same_person", np.where(few, "stray_face", "unclear"))
+
+
+def _reasons(facts: dict[str, pa.Array], judged: _Judged, order: NDArray[np.int64], threshold: float) -> list[str]:
+    """Return a sentence for each pair, with its figures."""
+    a, b = judged.pairs.label_a[order], judged.pairs.label_b[order]
+    reach_a, reach_b = judged.seen.reach_P[a], judged.seen.reach_P[b]
+    columns = zip(
+        facts["verdict"].to_pylist(),
+        judged.pairs.likeness[order].tolist(),
+        judged.levels.expected(reach_a, reach_b).tolist(),
+        judged.levels.chance(reach_a, reach_b).tolist(),
+        judged.fit_a[order].tolist(),
+        judged.fit_b[order].tolist(),
+        *[facts[name].to_pylist() for name in ("hit_faces_a", "faces_a", "hit_faces_b", "faces_b")],
+        strict=True,
+    )
+    said = {
+        "same_person": "the folders are as alike as halves of one",
+        "stray_face": "few faces are alike, the folders are not",
+        "unclear": "neither one person nor a stray face",
+    }
+    return [
+        f"{said[verdict]}: centres {likeness:.2f}, {expected:.2f} if one person, {chance:.2f} if two"
+        + ("" if np.isnan(fit_a) else f"; {fit_a:.0%} and {fit_b:.0%} of the faces fit the other folder")
+        + f"; {hit_a} of {n_a} and {hit_b} of {n_b} faces reach {threshold:.2f}"
+        for verdict, likeness, expected, chance, fit_a, fit_b, hit_a, n_a, hit_b, n_b in columns
+    ]
