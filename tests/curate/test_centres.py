@@ -45,7 +45,7 @@ def slow(vectors, labels, level_of):
         if len(rows) > 2:
             for _ in range(3):
                 near = {r: to_others(vectors, rows, kept, r) for r in rows}
-                best = sorted(rows, key=lambda r: (-near[r], r))[: len(rows) // 2 + 1]
+                best = sorted(rows, key=lambda r: (-near[r], r))[: max(2, (len(rows) + 1) // 2)]
                 kept = {r: r in best for r in rows}
         total = vectors[[r for r in rows if kept[r]]].sum(axis=0)
         halves[label] = total / np.linalg.norm(total)

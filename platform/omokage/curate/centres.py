@@ -1,7 +1,7 @@
 """What each person looks like: a robust centre, and how near each face comes to the rest of its person.
 
 A plain mean moves towards strangers and hard light, and where a folder is two people it lies between them. So a centre
-is made in two passes: first of the bigger half of the faces that agree (a concentration step, as in least trimmed
+is made in two passes: first of that half of the faces that agrees best (a concentration step, as in least trimmed
 squares), then of all faces that are nearer to that half than to nobody in particular.
 
 Shape key: N faces, P people, D numbers of an embedding, K people of one size, S faces of each of them.
@@ -100,11 +100,11 @@ def same_size(
 
 
 def _agreeing_half(x_KSD: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return which faces, more than half of each person's, agree best with each other."""
+    """Return which faces, half of each person's and at least two, agree best with each other."""
     size = x_KSD.shape[1]
-    half = size // 2 + 1
+    half = max(2, (size + 1) // 2)
     kept_KS = np.ones(x_KSD.shape[:2], bool)
-    if half == size:
+    if half >= size:
         return kept_KS
     for _ in range(ROUNDS):
         near_KS = _to_the_others(x_KSD, _sum(x_KSD, kept_KS), kept_KS)

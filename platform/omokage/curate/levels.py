@@ -28,8 +28,8 @@ MAD: Final = 0.6745
 TAIL_OWN: Final = 5.0
 """Degrees of freedom: some of a person's pictures are far worse than most, so the tail is heavy."""
 
-TAIL_STRANGERS: Final = 10.0
-"""Degrees of freedom: relatives and lookalikes."""
+TAIL_STRANGERS: Final = 5.0
+"""Degrees of freedom: there are relatives and lookalikes, too."""
 
 START: Final = 0.02
 LEAST: Final = 0.002
@@ -70,6 +70,13 @@ class Levels:
         strange_N = _log_density(above_N, TAIL_STRANGERS) - np.log(self.stray)
         evidence_N: NDArray[np.float64] = strange_N - own_N
         return evidence_N
+
+    def apart(
+        self, near_N: NDArray[np.float32], others_N: NDArray[np.int64], more_N: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Return whether two centres, made of so many faces each, are nearer to strangers than to one person."""
+        right_N = np.sqrt(_right(self.pair, others_N) * _right(self.pair, more_N))
+        return near_N < (self.strangers + right_N) / 2
 
     def own(self, others_N: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the middle similarity of a face to ``others_N`` faces of its person, and its standard deviation."""
@@ -133,8 +140,14 @@ def _fit(own_N: NDArray[np.float64], others_N: NDArray[np.int64], strangers: flo
 def _own(
     pair: float, spread: float, stray: float, others_N: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    right_N = others_N * pair / (1 + (others_N - 1) * pair)  # r(m) squared
+    right_N = _right(pair, others_N)
     return np.sqrt(right_N * pair), np.sqrt(right_N * spread**2 + (1 - right_N) * stray**2)
+
+
+def _right(pair: float, others_N: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return r(m) squared."""
+    right_N: NDArray[np.float64] = others_N * pair / (1 + (others_N - 1) * pair)
+    return right_N
 
 
 def _log_density(away_N: NDArray[np.float64], freedom: float) -> NDArray[np.float64]:

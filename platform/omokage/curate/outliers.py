@@ -13,8 +13,8 @@ wrong folder has dense neighbours, his own.
 Shape key: N faces, P people, C candidates (faces that their folder does not support), D numbers of an embedding.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,9 @@ from omokage.curate.mixed import mixed, parts
 from omokage.curate.weigh import weighed
 from omokage.errors import ConfigError
 
+SUSPICION: Final = -6.0
+"""Score from which the other people are asked about a face; they cannot change the verdict on faces below."""
+
 FACES_AT_ONCE: Final = 2048
 CENTRES_AT_ONCE: Final = 8192
 """Of the products of candidates with all centres: 64 MiB."""
@@ -40,7 +43,7 @@ class OutlierConfig:
 
     certainty: float = 0.5
     """Probability of being a stranger's, above which a face is reported; in (0, 1)."""
-    part: float = 0.2
+    part: float = 0.25
     """Share of a folder above which faces that agree are a second person, not outliers; in (0, 1)."""
     neighbours: int = 20
     """Of the local outlier factor; people with fewer faces than half of it get none. At least 2."""
@@ -55,17 +58,21 @@ class OutlierConfig:
 
 @dataclass(frozen=True)
 class _Suspects:
-    """Faces that their folder does not support, by face_id."""
+    """Faces that their folder hardly supports, sorted by person and face_id."""
 
     row_C: NDArray[np.int64]
     score_C: NDArray[np.float64]
-    """Logarithm of the odds that the face is a stranger's."""
+    """Logarithm of the odds that the face does not belong to its folder."""
     other_C: NDArray[np.float32]
     """Similarity to the nearest other person; nan where there is none."""
     label_C: NDArray[np.int64]
     """Who that is."""
     elsewhere_C: NDArray[np.bool_]
     """Whether that person supports the face."""
+
+    def take(self, chosen_C: NDArray[Any]) -> "_Suspects":
+        """Return some of them."""
+        return _Suspects(*(getattr(self, field.name)[chosen_C] for field in fields(self)))
 
 
 def outliers(gallery: Gallery, config: OutlierConfig) -> tuple[pa.Table, pa.Table]:
@@ -80,30 +87,54 @@ def outliers(gallery: Gallery, config: OutlierConfig) -> tuple[pa.Table, pa.Tabl
     known = centres(space)
     level = levels(space, known)
     others_N = others(space, known)
-    score_N = np.full(len(gallery.label_N), -np.inf)
+    evidence_N = np.full(len(gallery.label_N), -np.inf)
     able_N = (others_N > 0) & ~np.isnan(known.own_N)
-    evidence_N = level.evidence(known.own_N[able_N], others_N[able_N])
-    share = share_of_strangers(evidence_N)
-    score_N[able_N] = evidence_N + np.log(share / (1 - share))
-    apart_N = score_N > np.log(config.certainty / (1 - config.certainty))
+    evidence_N[able_N] = level.evidence(known.own_N[able_N], others_N[able_N])
+    share = share_of_strangers(evidence_N[able_N])
+    score_N = evidence_N + np.log(share / (1 - share))
+    suspects = _suspects(space, known, level, score_N)
+    apart_N = np.zeros(len(score_N), bool)
+    apart_N[suspects.row_C] = suspects.score_C > np.log(config.certainty / (1 - config.certainty))
     part_N = parts(space, apart_N, level, config.part)
-    row_C = space.order[part_N[space.order] < 0]
-    suspects = _nearest_others(space, known, level, row_C, score_N[row_C])
-    kind_C = _kinds(space, suspects, known.kept_N & ~apart_N)
+    suspects = suspects.take(part_N[suspects.row_C] < 0)
+    # Where so few agree, they must do so beyond doubt before others are called strangers.
+    kind_C = _kinds(space, suspects, known.kept_N & (evidence_N < 0) & ~apart_N)
     return _table(space, known, suspects, kind_C, config), mixed(space, part_N)
 
 
+def _suspects(gallery: Gallery, known: Centres, level: Levels, score_N: NDArray[np.float64]) -> _Suspects:
+    """Return the faces whose folder hardly supports them, the likelier strangers if another one does.
+
+    Not if that other one shows the same person: then it tells nothing against the face's own folder.
+    """
+    row_C = gallery.order[score_N[gallery.order] > SUSPICION]
+    own_C = gallery.label_N[row_C]
+    other_C, label_C = _nearest_others(gallery, known.robust_PD, row_C)
+    made_of = np.bincount(gallery.label_N[known.kept_N], minlength=len(gallery.names)).clip(1)
+    # Any of so many people would have done: that one of them looks alike by chance is so much likelier.
+    chance = float(np.log(max(1, int(np.count_nonzero(gallery.sizes)) - 1)))
+    there_C = np.isfinite(other_C)
+    found_C = np.where(there_C, -level.evidence(np.where(there_C, other_C, 0), made_of[label_C]) - chance, -np.inf)
+    alike_C = np.vecdot(known.robust_PD[own_C], known.robust_PD[label_C])
+    apart_C = level.apart(alike_C, made_of[own_C], made_of[label_C])
+    score_C = score_N[row_C] + np.where(apart_C, np.logaddexp(0, found_C), 0)
+    return _Suspects(row_C, score_C, np.where(there_C, other_C, np.nan), label_C, found_C > 0)
+
+
 def _nearest_others(
-    gallery: Gallery, known: Centres, level: Levels, row_C: NDArray[np.int64], score_C: NDArray[np.float64]
-) -> _Suspects:
-    """Return the suspects with the nearest other person of each: the exact product with all centres, in blocks."""
+    gallery: Gallery, centre_PD: NDArray[np.float32], row_C: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the similarity of faces to the nearest centre of another person, -inf without one, and whose it is.
+
+    The exact product with all centres, in blocks.
+    """
     other_C, label_C = np.full(len(row_C), -np.inf, np.float32), np.zeros(len(row_C), np.int64)
     empty = np.flatnonzero(gallery.sizes == 0)
     for start in range(0, len(row_C), FACES_AT_ONCE):
         span = slice(start, min(start + FACES_AT_ONCE, len(row_C)))
         x_BD, own_B = gallery.vectors[row_C[span]], gallery.label_N[row_C[span]]
         for first in range(0, len(gallery.names), CENTRES_AT_ONCE):
-            near_BP = x_BD @ known.robust_PD[first : first + CENTRES_AT_ONCE].T
+            near_BP = x_BD @ centre_PD[first : first + CENTRES_AT_ONCE].T
             end = first + near_BP.shape[1]
             near_BP[:, empty[(empty >= first) & (empty < end)] - first] = -np.inf
             here_B = np.flatnonzero((own_B >= first) & (own_B < end))
@@ -113,12 +144,7 @@ def _nearest_others(
             better_B = value_B > other_C[span]
             label_C[span] = np.where(better_B, first + best_B, label_C[span])
             other_C[span] = np.where(better_B, value_B, other_C[span])
-    kept_P = np.bincount(gallery.label_N[known.kept_N & (gallery.label_N >= 0)], minlength=len(gallery.names))
-    # Any of so many people would have done: that one of them looks alike by chance is so much likelier.
-    chance = float(np.log(max(1, int(np.count_nonzero(gallery.sizes)) - 1)))
-    there_C = np.isfinite(other_C)
-    elsewhere_C = there_C & (level.evidence(other_C, np.maximum(1, kept_P[label_C])) + chance < 0)
-    return _Suspects(row_C, score_C, np.where(there_C, other_C, np.nan), label_C, elsewhere_C)
+    return other_C, label_C
 
 
 def _kinds(gallery: Gallery, suspects: _Suspects, core_N: NDArray[np.bool_]) -> NDArray[np.str_]:
@@ -141,9 +167,10 @@ def _table(
     # Rows come sorted by person and face_id; a stable sort leaves ties so.
     told = np.argsort(-suspects.score_C, kind="stable")
     told = told[kind_C[told] != ""]
-    row_C, kind_C, other_C = suspects.row_C[told], kind_C[told], suspects.other_C[told]
+    kind_C, suspects = kind_C[told], suspects.take(told)
+    row_C, other_C = suspects.row_C, suspects.other_C
     faces = gallery.faces.select(["face_id", "uri", "identity"]).take(pa.array(row_C))
-    names = [gallery.names[label] for label in suspects.label_C[told].tolist()]
+    names = [gallery.names[label] for label in suspects.label_C.tolist()]
     none_C = np.isnan(other_C)
     reasons = {
         "belongs_elsewhere": "unlike the rest of its folder ({own:.2f}), like {name} ({other:.2f})",
@@ -156,7 +183,7 @@ def _table(
         "uri": faces["uri"],
         "identity": faces["identity"],
         "kind": pa.array(kind_C.tolist(), pa.string()),
-        "score": pa.array(suspects.score_C[told].astype(np.float32)),
+        "score": pa.array(suspects.score_C.astype(np.float32)),
         "own": pa.array(own_C),
         "other": pa.array(other_C, mask=none_C),
         "other_identity": pa.array(names, pa.string(), mask=none_C),
