@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import difflib
 import json
+import re
 import tomllib
 import types
 import typing
@@ -55,6 +56,21 @@ def from_dict(kind: type[T], data: dict[str, Any], where: str) -> T:
         if required and name not in data:
             raise ConfigError(f"{where}: the key {name!r} is missing")
     return kind(**{key: _value(hints[key], value, f"{where}: {key}") for key, value in data.items()})
+
+
+SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+def size(text: str, name: str) -> int:
+    """Return the bytes that a text like "4GB", "500 MB" or "1000000" says.
+
+    Raises:
+        ConfigError: It says something else; ``name`` is the setting's.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)b?\s*", text.lower())
+    if found is None:
+        raise ConfigError(f"{name} must be a size like 4GB or 500MB, got {text!r}")
+    return int(float(found[1]) * SIZES[found[2]])
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

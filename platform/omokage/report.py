@@ -167,3 +167,37 @@ class CropReport:
                 *(f"  {name}: {licence}" for name, licence in self.licences.items()),
             ]
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexReport:
+    """What an index holds, and what this run added."""
+
+    dataset: str
+    faces: int
+    added: int
+    dead: int
+    """Rows of faces that the dataset no longer has."""
+    unusable: int
+    """Faces whose vector is zero or not a number; they are left out everywhere."""
+    lists: int
+    segments: int
+    codes: str
+    seconds: float
+
+    def json(self) -> str:
+        """Return the report as one JSON object."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    def text(self) -> str:
+        """Return the report for a person."""
+        how = f"{self.lists:,} lists" if self.lists > 1 else "one list: every search is exact"
+        lines = [
+            f"{self.faces:,} faces in {how}, {self.segments:,} segments, {self.codes} codes",
+            f"{self.added:,} faces added in {self.seconds:,.1f} s",
+        ]
+        if self.dead:
+            lines.append(f"{self.dead:,} rows are dead: the dataset no longer has their faces")
+        if self.unusable:
+            lines.append(f"Note: {self.unusable:,} faces have no usable vector and are left out")
+        return "\n".join(lines)

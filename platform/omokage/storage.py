@@ -185,12 +185,17 @@ class Folder:
             self.files.get_file(self.place(name), str(part))
         os.replace(part, path)
 
-    def send(self, path: Path, name: str) -> None:
-        """Copy a file of this machine here.
+    def take(self, path: Path, name: str) -> None:
+        """Take over a file of this machine, whole; on a local disk it is moved, and must lie on the same one.
 
         Raises:
+            OSError: Writing is not permitted.
             StorageError: The storage cannot be reached, or refuses us.
         """
+        if self.local:
+            os.makedirs(posixpath.dirname(self.place(name)), exist_ok=True)  # noqa: PTH103 - any name
+            os.replace(path, self.place(name))
+            return
         with self.reached():
             self.files.put_file(str(path), self.place(name))
 

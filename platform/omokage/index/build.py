@@ -81,10 +81,14 @@ class Builder:
         return order_N
 
     def vectors(self, blocks: Blocks, order_N: NDArray[np.int64], dim: int) -> None:
-        """Write the vectors in list order, in as many passes over the source as the memory asks for."""
+        """Write the vectors in list order, in as many passes over the source as the memory asks for.
+
+        Beside them, which of them are vectors at all: those that are not are zeros.
+        """
         place_N = np.empty(len(order_N), np.int64)
         place_N[order_N] = np.arange(len(order_N))
         held = max(1, self.memory // (4 * dim))
+        usable_N = np.zeros(len(order_N), bool)
         with Npy(self.folder / "vectors.npy", np.float32, (len(order_N), dim)) as out:
             for first in range(0, len(order_N), held):
                 buffer = np.empty((min(held, len(order_N) - first), dim), np.float32)
@@ -94,7 +98,9 @@ class Builder:
                     mine = (place_B >= 0) & (place_B < len(buffer))
                     buffer[place_B[mine]] = block_BD if mine.all() else block_BD[mine]
                     at += len(block_BD)
+                usable_N[first : first + held] = buffer.any(axis=1)
                 out.add(buffer)
+        self.save("usable", usable_N)
 
     def save(self, name: str, values: NDArray[np.generic]) -> None:
         """Write one more array of the segment."""

@@ -80,6 +80,11 @@ class Join:
                 held += cost
         return [*units, Unit(first, len(cost_L))] if first < len(cost_L) else units
 
+    def shares(self, units: list[Unit]) -> list[float]:
+        """Return how many pairs of codes each of some units compares."""
+        upto = np.concatenate([[0], np.cumsum(self._costs())])
+        return [float(upto[unit.end] - upto[unit.first]) / unit.parts for unit in units]
+
     def pairs(self) -> float:
         """Return how many pairs of codes the join compares."""
         return float(self._costs().sum())

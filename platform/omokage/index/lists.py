@@ -23,7 +23,7 @@ ROUNDS: Final = 4
 MOST_PROBES: Final = 16
 """Lists that a face can probe, its home among them."""
 
-WIDEST: Final = 0.25
+WIDEST: Final = 0.4
 """Lists whose centroid is less similar than the home's by more than this are never probed."""
 
 ROWS: Final = 1024
@@ -104,12 +104,8 @@ class Assigner:
 
     def _block(self, codes_BE: torch.Tensor) -> Probes:
         found_BL = products(codes_BE, self.codes_LE)
-        best_B = found_BL.amax(1)
-        near = torch.nonzero(found_BL >= (best_B - WIDEST / self.coder.unit)[:, None])
-        row, lists = near[:, 0].numpy(), near[:, 1].numpy().astype(np.int32)
-        sim = found_BL[near[:, 0], near[:, 1]].numpy().astype(np.float32) * np.float32(self.coder.unit)
-        order = np.lexsort((lists, -sim, row))
-        row, lists, sim = row[order], lists[order], sim[order]
-        few = within(np.bincount(row, minlength=len(codes_BE))) < MOST_PROBES
-        count_B = np.bincount(row[few], minlength=len(codes_BE))
-        return Probes(np.concatenate([[0], np.cumsum(count_B)]), lists[few], sim[few])
+        best, lists = torch.topk(found_BL, min(MOST_PROBES, found_BL.shape[1]), dim=1)
+        sim_BK = best.numpy().astype(np.float32) * np.float32(self.coder.unit)
+        near_BK = sim_BK >= sim_BK[:, :1] - WIDEST
+        start_B1 = np.concatenate([[0], np.cumsum(near_BK.sum(1))])
+        return Probes(start_B1, lists.numpy()[near_BK].astype(np.int32), sim_BK[near_BK])

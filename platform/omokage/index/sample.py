@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from omokage.index.coder import Coder
 from omokage.index.faces import Faces
-from omokage.index.lists import MOST_PROBES, WIDEST, Probes
+from omokage.index.lists import MOST_PROBES, WIDEST
 from omokage.index.product import above, score
 from omokage.index.side import Rule
 from omokage.index.threads import each

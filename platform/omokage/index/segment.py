@@ -17,7 +17,17 @@ from numpy.typing import NDArray
 
 from omokage.index.lists import Probes
 
-ARRAYS: Final = ("vectors", "codes", "starts", "probe_starts", "probe_lists", "probe_sims", "shards", "shard_rows")
+ARRAYS: Final = (
+    "vectors",
+    "codes",
+    "starts",
+    "probe_starts",
+    "probe_lists",
+    "probe_sims",
+    "shards",
+    "shard_rows",
+    "usable",
+)
 FACES: Final = "faces.arrow"
 """The faces' table, in the same order; whoever knows tables reads it."""
 MARK: Final = "segment.json"
@@ -36,6 +46,8 @@ class Segment:
     """Number of the shard that a face comes from, in the segment's list of shards."""
     shard_row_N: NDArray[np.int32]
     """Row in that shard."""
+    usable_N: NDArray[np.bool_]
+    """Whether the vector is one; else it is zeros."""
     error: float
     """How far the furthest code is from its vector."""
 
@@ -57,6 +69,7 @@ class Segment:
             probes,
             arrays["shards"],
             arrays["shard_rows"],
+            arrays["usable"],
             error,
         )
 
