@@ -37,7 +37,10 @@ MOST: Final = 0.2
 """Share of strangers: first guess, and bounds. Beyond them the levels above could not be estimated either."""
 
 DOUBT: Final = 10
-"""Pairs of people that weigh as much as the assumption that strangers are at right angles."""
+"""Pairs of people that weigh as much as the assumption that strangers are at right angles; faces, as that of WIDE."""
+
+WIDE: Final = 0.1
+"""Spread that so few faces do not show to be smaller: some of them are the same shot again, and agree too well."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ def _fit(own_N: NDArray[np.float64], others_N: NDArray[np.int64], strangers: flo
         spread = (low + high) / 2
         inside = float(np.mean(below_N <= MAD * _own(pair, spread, stray, m_N)[1])) if len(m_N) else 1.0
         low, high = (low, spread) if inside >= 0.5 else (spread, high)
-    return Levels(pair, max(high, 0.01), strangers, stray)
+    return Levels(pair, max(high, WIDE / np.sqrt(1 + len(own_N) / DOUBT)), strangers, stray)
 
 
 def _own(
