@@ -46,7 +46,7 @@ class OutlierConfig:
     part: float = 0.25
     """Share of a folder above which faces that agree are a second person, not outliers; in (0, 1)."""
     neighbours: int = 20
-    """Of the local outlier factor; people with fewer faces than half of it get none. At least 2."""
+    """Of the local outlier factor; half of a person's faces where those are fewer. At least 2."""
 
     def __post_init__(self) -> None:
         for key in ("certainty", "part"):
