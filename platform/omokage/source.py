@@ -12,7 +12,7 @@ import os
 import posixpath
 import stat
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -106,6 +106,14 @@ class Source:
 
         with ThreadPoolExecutor(STAT_THREADS) as pool:
             yield from pool.map(look, pairs)
+
+
+def resolver(url: str) -> Callable[[str], str]:
+    """Return what gives a uri's full path, also when the source at ``url`` is no longer there."""
+    try:
+        return Source.at(url).resolve
+    except SourceError:
+        return Source(url, Folder.at(url), is_list=False).resolve
 
 
 def locate(root: Folder, uri: str) -> tuple[Folder, str]:

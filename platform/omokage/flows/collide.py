@@ -19,7 +19,7 @@ from omokage import config as settings
 from omokage.errors import WorkError
 from omokage.flows import cluster
 from omokage.flows.cluster import ClusterConfig
-from omokage.flows.workspace import IndexHead, Workspace
+from omokage.flows.workspace import Workspace
 from omokage.index.coder import Coder
 from omokage.index.faces import Faces
 from omokage.index.join import Join, Unit
@@ -83,11 +83,8 @@ def units(join: Join) -> list[Unit]:
 class Joining:
     """A join and its files."""
 
-    def __init__(
-        self, work: Workspace, head: IndexHead, faces: Faces, label_N: NDArray[np.int32], terms: Terms, most: int
-    ) -> None:
+    def __init__(self, work: Workspace, faces: Faces, label_N: NDArray[np.int32], terms: Terms, most: int) -> None:
         self.work = work
-        self.head = head
         self.terms = terms
         self.most = most
         self.folder = f"pairs/{terms.key}"

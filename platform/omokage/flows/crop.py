@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from omokage import weights
 from omokage.flows import cluster, pipeline, workers
 from omokage.flows.cluster import ClusterConfig
-from omokage.flows.pipeline import FindConfig, LookerConfig, OnProgress, quietly
+from omokage.flows.pipeline import FacesConfig, LookerConfig, OnProgress, quietly
 from omokage.report import CropReport
 from omokage.source import Source, check_apart
 from omokage.stages.export import Export, ExportConfig
@@ -29,7 +29,7 @@ class CropConfig:
     """Room around the face, as a share of its side."""
     align: Literal["dlib", "arcface", "margin"] = "dlib"
     """Template."""
-    find: FindConfig = field(default_factory=FindConfig)
+    find: FacesConfig = field(default_factory=FacesConfig)
     workers: int | None = None
     """Processes that detect; one a CPU by default."""
     cluster: ClusterConfig = field(default_factory=ClusterConfig)

@@ -223,7 +223,7 @@ def _open(data: Dataset, work: Workspace, head: IndexHead, added: int) -> Index:
     )
     usable_N = np.concatenate([segment.usable_N for segment in faces.segments])
     label_N, names = labelled(table["identity"], alive_N & usable_N)
-    gallery = Gallery(table, faces, label_N, names, Chips(data, head, faces))
+    gallery = Gallery(table, faces, label_N, names, Chips([(data, part) for part in head.parts], faces))
     unusable, dead = int((alive_N & ~usable_N).sum()), int((~alive_N).sum())
     return Index(data, work, head, faces, alive_N & usable_N, gallery, unusable, added, dead)
 
@@ -246,10 +246,15 @@ def guest(here: Index, other: Dataset, memory: int) -> Index:
 class Chips:
     """Reads chips by row, from the shards."""
 
-    def __init__(self, data: Dataset, head: IndexHead, faces: Faces) -> None:
-        self.data = data
+    def __init__(self, parts: list[tuple[Dataset, Part]], faces: Faces) -> None:
+        self.parts = parts
         self.faces = faces
-        self.shards = [[Shard(name, 0, 0, 0, {}) for name in part.shards] for part in head.parts]
+
+    @classmethod
+    def of_both(cls, one: Index, other: Index) -> "Chips":
+        """Return what reads the chips of two datasets, whose rows follow each other."""
+        parts = [(index.data, part) for index in (one, other) for part in index.head.parts]
+        return cls(parts, Faces([*one.faces.segments, *other.faces.segments]))
 
     def __call__(self, rows: NDArray[np.int64]) -> list[bytes]:
         """Return the chips of some rows; each shard is opened once."""
@@ -261,7 +266,8 @@ class Chips:
             shard_n = segment.shard_N[local]
             for shard in np.unique(shard_n):
                 of = np.flatnonzero(shard_n == shard)
-                table = read_table(self.data.folder, self.shards[part][shard].file("faces"), ["chip"])
+                data, names = self.parts[part][0], self.parts[part][1].shards
+                table = read_table(data.folder, Shard(names[shard], 0, 0, 0, {}).file("faces"), ["chip"])
                 chips = table["chip"].take(pa.array(segment.shard_row_N[local[of]])).to_pylist()
                 for place, chip in zip(mine[of], chips, strict=True):
                     out[place] = chip

@@ -16,7 +16,7 @@ from omokage import changes, weights
 from omokage.errors import DatasetError
 from omokage.flows import cluster, pipeline, workers
 from omokage.flows.cluster import ClusterConfig
-from omokage.flows.pipeline import FindConfig, LookerConfig, OnProgress, quietly
+from omokage.flows.pipeline import FacesConfig, LookerConfig, OnProgress, quietly
 from omokage.flows.workers import Workers
 from omokage.report import IngestReport, by_status, tally
 from omokage.shards import Shard
@@ -37,7 +37,7 @@ from omokage.vision.geometry import Template
 class IngestConfig:
     """How pictures become a dataset of faces."""
 
-    find: FindConfig = field(default_factory=FindConfig)
+    find: FacesConfig = field(default_factory=FacesConfig)
     align: Literal["arcface", "dlib", "margin"] = "arcface"
     """Template of the stored chips."""
     padding: float = 0.0

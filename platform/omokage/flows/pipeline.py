@@ -49,7 +49,7 @@ def quietly(done: int, of: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FindConfig:
+class FacesConfig:
     """Which faces of which pictures are taken."""
 
     detector: Name = "mediapipe"

@@ -23,8 +23,11 @@ BLOCK: Final = 16_384
 OWN: Final = 64
 """Pairs within a person that count for each face of the sample: enough to see by, and a big person is not all."""
 
+ENOUGH: Final = 30
+"""Faces of the sample with pairs of two people, from which on these pairs alone tell the recall."""
+
 RANKS: Final = (1, 2, 3, 4, 6, 8, 12, MOST_PROBES)
-GAPS: Final = (0.02, 0.04, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2, WIDEST)
+GAPS: Final = (0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, WIDEST)
 """Rules to choose from."""
 
 Z95: Final = 1.96
@@ -138,18 +141,21 @@ def _seen(
 def choose(truth: Truth, faces: Faces, target: float) -> Rule | None:
     """Return the cheapest rule that finds enough of the sample's pairs; None if none does.
 
-    What a rule misses among all pairs, and among those of two people, must be at most half of what the target allows:
-    the other half is for what the sample does not show.
+    What it misses of the pairs of two people must be at most half of what the target allows: the other half is for
+    what the sample does not show. Where few faces have such pairs, and for the sake of stray faces, which do not
+    weigh much among them, pairs of one person count too: of all pairs it may miss ten times as much.
     """
     reach = Reach.of(truth, faces)
     probes = faces.probes(truth.sample_S)
     size_K, rank_K, gap_K = faces.sizes()[probes.list_K], probes.ranks(), probes.gaps()
     allowed = (1 - target) / 2
+    few = len(np.unique(truth.a_M[truth.differ_M])) < ENOUGH
     best, lowest = None, np.inf
     for rule in (Rule(ranks, gap) for ranks in RANKS for gap in GAPS):
         missed = ~reach.met(rule)
         cost = size_K[(rank_K < rule.ranks) & (gap_K <= rule.gap)].sum()
-        if cost < lowest and all(_mean(missed[which]) <= allowed for which in (slice(None), truth.differ_M)):
+        enough = _mean(missed[truth.differ_M]) <= allowed and _mean(missed) <= allowed * (1 if few else 10)
+        if enough and cost < lowest:
             best, lowest = rule, cost
     return best
 

@@ -1,0 +1,224 @@
+"""Finding the pairs of faces of different people, or of two datasets, that look like one person.
+
+A first run compares everything. Later ones, on a dataset that has grown, compare the new faces with all; what was
+found before is kept with the index, with the threshold and the lists to probe that it was found by.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from omokage.curate.calibrate import Calibration
+from omokage.errors import WorkError
+from omokage.flows.cluster import ClusterConfig
+from omokage.flows.collide import Joining, OnProgress, Terms, labels_key
+from omokage.flows.index import Index
+from omokage.flows.workspace import Workspace
+from omokage.index import sample
+from omokage.index.coder import Coder
+from omokage.index.faces import Faces
+from omokage.index.sample import Recall, Truth
+from omokage.index.side import Rule
+
+SAMPLED: Final = 2048
+"""Faces that are searched exactly, half to choose by and half to measure."""
+
+FIRST_LOOK: Final = 20_000_000
+"""Comparisons that tell whether there are too many pairs: few enough for all of them to match."""
+
+BYTES: Final = 120
+"""That a pair takes on disk at most, in all files together."""
+
+EXACT: Final = Rule(1, 0.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JoinSettings:
+    """How a join is done."""
+
+    threshold: float
+    recall: float
+    """To reach, in (0, 1)."""
+    most: int
+    """Pairs that are too many."""
+    memory: int
+    where: ClusterConfig
+
+
+@dataclass(frozen=True)
+class Found:
+    """The matches, and by what they were found."""
+
+    parts: Callable[[], Iterator[NDArray[np.void]]]
+    rule: Rule
+    recall: tuple[Recall, Recall] | None
+    compared: float
+
+
+def collisions(
+    index: Index, settings: JoinSettings, calibration: Calibration | None, on_progress: OnProgress
+) -> Found | None:
+    """Return the pairs of faces of different people in a dataset; None if its lists cannot give the recall.
+
+    Raises:
+        WorkError: There are too many pairs.
+    """
+    gallery, names = index.gallery, tuple(part.name for part in index.head.parts)
+    state = _usable_state(index, settings)
+    seen = _sampled(gallery.faces["face_id"], index.faces, index.head.coder, gallery.label_N, settings)
+    rule = Rule(state["ranks"], state["gap"]) if state else _rule(seen, index.faces, settings)
+    if rule is None:
+        return None
+    terms = Terms(
+        segments=names,
+        new_from=state["segments"] if state else 0,
+        among_new=True,
+        threshold=state["threshold"] if state else settings.threshold,
+        ranks=rule.ranks,
+        gap=rule.gap,
+        coder=index.head.coder,
+        labels=labels_key(gallery.label_N),
+    )
+    done: list[tuple[str, int]] = [tuple(each) for each in state["joins"]] if state else []
+    compared = 0.0
+    if terms.new_from < len(names):
+        joining = Joining(index.work, index.faces, gallery.label_N, terms, settings.most)
+        joining.run(settings.where, settings.memory, on_progress)
+        done.append((joining.folder, len(joining.units)))
+        compared = joining.join.pairs()
+        _remember(index, terms, calibration, settings, done)
+    return Found(lambda: _parts(index.work, done), rule, _recall(seen, index.faces, rule), compared)
+
+
+def leaks(here: Index, other: Index, settings: JoinSettings, on_progress: OnProgress) -> Found | None:
+    """Return the pairs of a face of one dataset and one of another, whose rows follow; None as ``collisions``.
+
+    Raises:
+        WorkError: There are too many pairs.
+    """
+    faces = Faces([*here.faces.segments, *other.faces.segments])
+    side_N = np.where(np.arange(len(faces)) < len(here.faces), 0, 1).astype(np.int32)
+    side_N[~np.concatenate([here.alive_N, other.alive_N])] = -1
+    ids = pa.chunked_array([*here.gallery.faces["face_id"].chunks, *other.gallery.faces["face_id"].chunks])
+    seen = _sampled(ids, faces, here.head.coder, side_N, settings, first=len(here.faces))
+    rule = _rule(seen, faces, settings)
+    if rule is None:
+        return None
+    terms = Terms(
+        segments=tuple(part.name for index in (here, other) for part in index.head.parts),
+        new_from=len(here.head.parts),
+        among_new=False,
+        threshold=settings.threshold,
+        ranks=rule.ranks,
+        gap=rule.gap,
+        coder=here.head.coder,
+        labels=labels_key(side_N),
+    )
+    joining = Joining(here.work, faces, side_N, terms, settings.most)
+    joining.run(settings.where, settings.memory, on_progress)
+    parts = [(joining.folder, len(joining.units))]
+    return Found(lambda: _parts(here.work, parts), rule, _recall(seen, faces, rule), joining.join.pairs())
+
+
+def remembered(index: Index, fmr: float) -> Calibration | None:
+    """Return the calibration of an earlier run at this rate, if the dataset is still about the same."""
+    kept = index.head.joined.get("calibration")
+    if not kept or kept["fmr"] != fmr or index.head.joined["faces"] * 1.25 < len(index.faces):
+        return None
+    knots = [tuple(knot) for knot in kept["knots"]]
+    return Calibration(**kept | {"knots": knots, "tail": tuple(kept["tail"])})
+
+
+def _usable_state(index: Index, settings: JoinSettings) -> dict[str, Any] | None:
+    """Return what earlier runs joined, if this one can build upon it."""
+    state = index.head.joined
+    known = [part.name for part in index.head.parts][: state.get("segments", 0)]
+    good = (
+        bool(state)
+        and state["names"] == known
+        and state["threshold"] <= settings.threshold
+        and state["recall"] >= settings.recall
+    )
+    return state if good else None
+
+
+def _remember(
+    index: Index, terms: Terms, calibration: Calibration | None, settings: JoinSettings, joins: list[tuple[str, int]]
+) -> None:
+    head = index.work.head()
+    assert head is not None
+    state = {
+        "names": list(terms.segments),
+        "segments": len(terms.segments),
+        "faces": len(index.faces),
+        "threshold": terms.threshold,
+        "recall": settings.recall,
+        "ranks": terms.ranks,
+        "gap": terms.gap,
+        "joins": joins,
+        "calibration": asdict(calibration) if calibration else None,
+    }
+    index.work.write(replace(head, joined=state))
+    if index.work.folder.local:
+        kept = {folder for folder, _ in joins}
+        for place in (index.work.path / "pairs").glob("*"):
+            if f"pairs/{place.name}" not in kept:
+                shutil.rmtree(place, ignore_errors=True)
+
+
+def _parts(work: Workspace, joins: list[tuple[str, int]]) -> Iterator[NDArray[np.void]]:
+    for folder, count in joins:
+        for number in range(count):
+            yield work.load(f"{folder}/{number:05d}")
+
+
+def _sampled(
+    face_id: pa.ChunkedArray,
+    faces: Faces,
+    coder: Coder,
+    label_N: NDArray[np.int32],
+    settings: JoinSettings,
+    first: int = 0,
+) -> Truth:
+    """Return the true pairs of some faces from row ``first`` on, after a look at how many pairs there will be.
+
+    Raises:
+        WorkError: There are too many.
+    """
+    rows = np.arange(first, len(faces))
+    rows = rows[label_N[rows] >= 0]
+    live = len(rows)
+    if live > SAMPLED:  # chosen by id, so that the choice does not hang on how the rows are stored
+        by_id = rows[pc.sort_indices(face_id.take(pa.array(rows))).to_numpy()]
+        rows = by_id[np.random.default_rng(0).permutation(len(by_id))[:SAMPLED]]
+    for count in (max(2, FIRST_LOOK // len(faces)), SAMPLED if faces.lists > 1 else 0):
+        if count:
+            some = np.sort(rows[:count])
+            truth = sample.search(faces, coder, some, label_N, settings.threshold)
+            expected = float(truth.differ_M.sum()) / max(1, len(some)) * live / (1 if first else 2)
+            _check(expected, settings)
+    return truth
+
+
+def _check(expected: float, settings: JoinSettings) -> None:
+    if expected > settings.most:
+        raise WorkError(
+            f"about {expected:,.0f} pairs are at or above {settings.threshold:.4f}, some "
+            f"{expected * BYTES / 1e9:,.0f} GB, and at most {settings.most:,} are wanted: "
+            "take a higher --threshold, or raise --most-pairs"
+        )
+
+
+def _rule(seen: Truth, faces: Faces, settings: JoinSettings) -> Rule | None:
+    """Return which lists to probe, by half of the sample."""
+    return EXACT if faces.lists == 1 else sample.choose(seen.part(0, 2), faces, settings.recall)
+
+
+def _recall(seen: Truth, faces: Faces, rule: Rule) -> tuple[Recall, Recall] | None:
+    return None if faces.lists == 1 else sample.measure(seen.part(1, 2), faces, rule)

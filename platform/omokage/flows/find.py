@@ -1,0 +1,347 @@
+"""Find what is wrong in a dataset: one person in two folders, one shot several times, strangers, leaks."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from omokage import config as settings
+from omokage import schema
+from omokage.curate import leaks as leaking
+from omokage.curate.calibrate import Calibration, calibrate
+from omokage.curate.collisions import CollisionConfig, collision_pairs
+from omokage.curate.found import Collided, FindReport, Plan
+from omokage.curate.gallery import NOBODY, Gallery
+from omokage.curate.histogram import plot
+from omokage.curate.matches import Matches
+from omokage.curate.outliers import OutlierConfig, outliers
+from omokage.curate.same_face import SameFaceConfig, same_face
+from omokage.errors import ConfigError, DatasetError
+from omokage.flows import collisions
+from omokage.flows.cluster import ClusterConfig
+from omokage.flows.collide import OnProgress
+from omokage.flows.collisions import Found, JoinSettings
+from omokage.flows.findings import Findings, write_csv
+from omokage.flows.index import Chips, Index, guest, same_origin, up_to_date
+from omokage.index import plan
+from omokage.index.faces import Faces
+from omokage.index.threads import cores
+from omokage.report import tally
+from omokage.source import resolver
+from omokage.store import Dataset
+
+WHAT: Final = ("collisions", "same-face", "outliers", "leaks")
+
+RESERVED: Final = 600_000_000
+"""Bytes that programs and libraries take."""
+
+
+def quietly(done: int, of: int) -> None:
+    """Show no progress."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FindConfig:
+    """What to look for, and how."""
+
+    what: str = ""
+    """Which of collisions, same-face, outliers, leaks, with commas; all by default, leaks with --against only."""
+    against: str | None = None
+    """Another dataset, an evaluation set for example, whose faces must not be in this one."""
+    fmr: float = 1e-6
+    """False match rate that sets the threshold, from this dataset's own different people; in (0, 0.5)."""
+    threshold: float | None = None
+    """Similarity from which two faces match, in (-1, 1]; in place of --fmr."""
+    same_face_threshold: float = 0.95
+    """Similarity from which two faces of a person are looked at as one shot, in (0, 1]."""
+    recall: float = 0.999
+    """Share of the pairs to find, in (0, 1), where not all can be compared."""
+    most_pairs: int = 50_000_000
+    """More pairs of faces than these are refused, by an estimate before they are written."""
+    memory: str = "4GB"
+    """Memory to use, about."""
+    csv: Path | None = None
+    """Also write the collisions to this file: path_a,path_b,similarity."""
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+
+    def __post_init__(self) -> None:
+        """Reject what cannot be meant."""
+        unknown = [each for each in self.kinds if each not in WHAT]
+        if unknown:
+            raise ConfigError(f"what: unknown {unknown[0]!r}; {settings.nearest(unknown[0], WHAT)}")
+        if "leaks" in self.kinds and not self.against:
+            raise ConfigError("leaks are looked for in another dataset: give it with --against")
+        if not 0 < self.fmr < 0.5:
+            raise ConfigError(f"fmr must lie between 0 and 0.5, got {self.fmr}")
+        if self.threshold is not None and not -1 < self.threshold <= 1:
+            raise ConfigError(f"threshold must lie in (-1, 1], got {self.threshold}")
+        if not 0 < self.recall < 1:
+            raise ConfigError(f"recall must lie between 0 and 1, got {self.recall}")
+        if self.most_pairs < 1:
+            raise ConfigError(f"most_pairs must be at least 1, got {self.most_pairs}")
+        if self.bytes < 2 * RESERVED:
+            raise ConfigError(f"memory must be at least {2 * RESERVED / 1e9:.1f}GB, got {self.memory}")
+        SameFaceConfig(threshold=self.same_face_threshold)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What to look for."""
+        asked = tuple(each.strip() for each in self.what.split(",") if each.strip())
+        return asked or (WHAT if self.against else WHAT[:3])
+
+    @property
+    def bytes(self) -> int:
+        """Memory to use."""
+        return settings.size(self.memory, "memory")
+
+
+def find(
+    dataset: str,
+    config: FindConfig,
+    on_progress: OnProgress = quietly,
+    on_plan: Callable[[Plan], None] | None = None,
+) -> FindReport:
+    """Return the report of what is wrong in a dataset, after writing it to its folder ``findings``.
+
+    Raises:
+        OmokageError: A setting or a dataset is wrong, or the work could not go on; finished parts are kept.
+    """
+    data = Dataset.open(dataset)
+    other = Dataset.open(config.against) if config.against and "leaks" in config.kinds else None
+    if other is not None:
+        same_origin(data, other)
+    if not any(shard.faces for shard in data.head.shards):
+        raise DatasetError(f"{data.folder.url} has no faces: run omokage ingest first")
+    with data.locked():
+        return _Finder(data, other, config, on_progress, on_plan).run()
+
+
+class _Finder:
+    """One run."""
+
+    def __init__(
+        self,
+        data: Dataset,
+        other: Dataset | None,
+        config: FindConfig,
+        on_progress: OnProgress,
+        on_plan: Callable[[Plan], None] | None,
+    ) -> None:
+        self.data = data
+        self.other = other
+        self.config = config
+        self.on_progress = on_progress
+        self.seconds: dict[str, float] = {}
+        self.warnings: list[str] = []
+        self.speed = plan.speed(data.dim, cores())
+        self.plan = self._plan()
+        if on_plan:
+            on_plan(self.plan)
+        with self._timed("index"):
+            self.index = up_to_date(data, self._for_building, self.speed)
+        self.findings = Findings(self.index.work)
+
+    @property
+    def gallery(self) -> Gallery:
+        return self.index.gallery
+
+    @property
+    def _for_building(self) -> int:
+        return (self.config.bytes - RESERVED) // 2
+
+    def run(self) -> FindReport:
+        """Return the report of all that was asked for."""
+        config, kinds = self.config, self.config.kinds
+        wanted = {"collisions", "leaks"} & set(kinds)
+        calibration = self._calibration() if wanted else None
+        found: dict[str, object] = {}
+        if "collisions" in kinds:
+            with self._timed("collisions"):
+                found["collisions"] = self._collisions(calibration)
+        if "leaks" in kinds:
+            with self._timed("leaks"):
+                found["leaks"], found["leak_kinds"] = self._leaks(calibration)
+        if "same-face" in kinds:
+            with self._timed("same-face"):
+                found["same_face"] = self._same_face()
+        if "outliers" in kinds:
+            with self._timed("outliers"):
+                found["outliers"], found["mixed"] = self._outliers()
+        report = FindReport(
+            dataset=self.data.folder.url,
+            source=self.data.head.source,
+            plan=self.plan,
+            nobody=int((self.index.alive_N & (self.gallery.label_N == NOBODY)).sum()),
+            unusable=self.index.unusable,
+            added=self.index.added,
+            against=config.against,
+            encoder=self.data.head.recipe["encoder"],
+            seconds={name: round(seconds, 3) for name, seconds in self.seconds.items()},
+            warnings=tuple(self._notes()),
+            **found,  # type: ignore[arg-type]
+            files=tuple(self.findings.files),
+        )
+        self.findings.data("report.json", report.json().encode())
+        return report
+
+    def _plan(self) -> Plan:
+        faces = sum(shard.faces for shard in self.data.head.shards)
+        lists = plan.choose_lists(faces, self.speed.pairs)
+        exact = plan.exact_seconds(faces, self.speed.pairs)
+        seconds = exact if lists == 1 else plan.lists_seconds(faces, lists, self.speed.pairs)
+        vectors = 4 * self.data.dim * faces
+        return Plan(
+            faces=faces,
+            people=len(set(self.data.manifest()["identity"].unique().to_pylist()) - {None}),
+            pairs=faces * (faces - 1) // 2,
+            lists=lists,
+            method="all pairs are compared" if lists == 1 else f"{lists:,} lists, for a recall of {self.config.recall}",
+            seconds=seconds,
+            memory=min(self.config.bytes, RESERVED + 2 * vectors),
+            disk=vectors + vectors // 4 + 150 * faces,
+        )
+
+    def _notes(self) -> Iterator[str]:
+        nobody = int((self.index.alive_N & (self.gallery.label_N == NOBODY)).sum())
+        if nobody:
+            yield f"{nobody:,} faces belong to nobody, and are looked for in leaks only"
+        if self.index.unusable:
+            yield f"{self.index.unusable:,} faces have a vector that is zero or not a number, and are left out"
+        yield from self.warnings
+
+    def _calibration(self) -> Calibration | None:
+        """Return the dataset's calibration, or None where no two people can be compared and a threshold is given."""
+        with self._timed("calibration"):
+            if known := collisions.remembered(self.index, self.config.fmr):
+                return known
+            try:
+                return calibrate(self.gallery, self.config.fmr)
+            except ConfigError as error:
+                self.warnings.append(str(error))
+                return None
+
+    def _join_settings(self, threshold: float) -> JoinSettings:
+        config = self.config
+        return JoinSettings(
+            threshold=threshold,
+            recall=config.recall,
+            most=config.most_pairs,
+            memory=config.bytes - RESERVED,
+            where=config.cluster,
+        )
+
+    def _threshold(self, calibration: Calibration | None) -> float | None:
+        if self.config.threshold is not None:
+            return self.config.threshold
+        return calibration.threshold if calibration else None
+
+    def _collisions(self, calibration: Calibration | None) -> Collided | None:
+        threshold = self._threshold(calibration)
+        if threshold is None:
+            return None
+        wanted = self._join_settings(threshold)
+        found = self._reached(lambda: collisions.collisions(self.index, wanted, calibration, self.on_progress))
+        matches = Matches(found.parts, self.gallery, threshold)
+        tables = matches.tables()
+        if self.config.csv:
+            tables = write_csv(self.config.csv, tables, resolver(self.data.head.source))
+        rows = self.findings.tables("collisions", schema.COLLISIONS, tables)
+        pairs = schema.COLLISION_PAIRS.empty_table()
+        if calibration is not None:
+            pairs = collision_pairs(self.gallery, matches.hits(), calibration, CollisionConfig())
+            name = self.data.head.recipe["encoder"].get("name", "")
+            self.findings.data("histogram.png", plot(calibration, threshold, f"{name}: {self.data.folder.url}"))
+        self.findings.table("collision_pairs", pairs)
+        return self._collided(found, threshold, calibration, rows, pairs)
+
+    def _reached(self, attempt: Callable[[], Found | None]) -> Found:
+        """Return what an attempt finds, with other lists where the first ones cannot reach the recall."""
+        lists = self.index.head.lists
+        for other in (2 * lists, max(16, lists // 4), 1):
+            if (found := attempt()) is not None:
+                return found
+            with self._timed("index"):
+                self.index = up_to_date(self.data, self._for_building, self.speed, rebuild=True, lists=other)
+        found = attempt()
+        assert found is not None, "one list finds all"
+        return found
+
+    def _collided(
+        self, found: Found, threshold: float, calibration: Calibration | None, rows: int, pairs: pa.Table
+    ) -> Collided:
+        given = self.config.threshold is not None
+        return Collided(
+            threshold=threshold,
+            fmr=calibration.fmr_at(threshold) if calibration else None,
+            how="given" if given or calibration is None else calibration.how,
+            left_out=calibration.left_out if calibration else 0,
+            impostor_pairs=calibration.pairs if calibration else 0,
+            lists=self.index.head.lists,
+            ranks=found.rule.ranks,
+            gap=found.rule.gap,
+            compared=found.compared,
+            recall=found.recall[0] if found.recall else None,
+            recall_any=found.recall[1] if found.recall else None,
+            pairs=rows,
+            verdicts=tally(pairs["verdict"]),
+            groups=int(pc.count_distinct(pairs["group"]).as_py()),
+        )
+
+    def _leaks(self, calibration: Calibration | None) -> tuple[Collided | None, dict[str, int] | None]:
+        threshold = self._threshold(calibration)
+        if threshold is None:
+            self.warnings.append("leaks by likeness need a threshold: give --threshold")
+            threshold = 1.0
+        wanted = self._join_settings(threshold)
+        found = self._reached(lambda: collisions.leaks(self.index, self._guest(), wanted, self.on_progress))
+        other = self._guest()
+        count = len(self.index.faces)
+        faces = Faces([*self.index.faces.segments, *other.faces.segments])
+        pair = leaking.both(self.gallery, other.gallery, faces, Chips.of_both(self.index, other))
+        everybody = leaking.with_nobody(pair, count, np.concatenate([self.index.alive_N, other.alive_N]))
+        files = leaking.same_files(everybody, count)
+        matches = Matches(found.parts, everybody, threshold)
+        kinds = {"same_file": files.num_rows, "same_person": 0}
+
+        def tables() -> Iterator[pa.Table]:
+            yield files
+            for table in leaking.same_people(matches.tables(), files):
+                kinds["same_person"] += table.num_rows
+                yield table
+
+        rows = self.findings.tables("leaks", schema.LEAKS, tables())
+        people = schema.COLLISION_PAIRS.empty_table()
+        if calibration is not None:
+            hits = Matches(found.parts, pair, threshold).hits()
+            people = leaking.across(collision_pairs(pair, hits, calibration, CollisionConfig()))
+        self.findings.table("leak_people", people)
+        return self._collided(found, threshold, calibration, rows, people), kinds
+
+    def _guest(self) -> Index:
+        """Return the other dataset's faces in this index's lists."""
+        assert self.other is not None
+        return guest(self.index, self.other, self._for_building)
+
+    def _same_face(self) -> dict[str, int]:
+        table = same_face(self.gallery, SameFaceConfig(threshold=self.config.same_face_threshold))
+        self.findings.table("same_face", table)
+        drop = table.filter(pc.invert(table["keep"])).num_rows
+        return {"clusters": int(pc.count_distinct(table["cluster"]).as_py()), "to_drop": drop} | tally(table["kind"])
+
+    def _outliers(self) -> tuple[dict[str, int], int]:
+        strange, several = outliers(self.gallery, OutlierConfig())
+        self.findings.table("outliers", strange)
+        self.findings.table("mixed", several)
+        return tally(strange["kind"]), int(pc.count_distinct(several["identity"]).as_py())
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - began
