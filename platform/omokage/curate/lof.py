@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from omokage.curate.gallery import Gallery
 
@@ -30,13 +31,14 @@ def local_factors(gallery: Gallery, row_C: NDArray[np.int64], neighbours: int) -
     factor_N = np.full(len(gallery.label_N), np.nan, np.float32)
     chosen_N = np.zeros(len(factor_N), bool)
     chosen_N[row_C] = True
-    for label in np.unique(gallery.label_N[row_C]).tolist():
-        rows = gallery.rows(label)
-        if len(rows) > MOST:
-            rest = np.random.default_rng(label).permutation(rows[~chosen_N[rows]])
-            rows = np.concatenate([rows[chosen_N[rows]], rest])[:MOST]
-        if len(rows) >= 6:
-            factor_N[rows] = factors(gallery.vectors[rows], min(neighbours, len(rows) // 2))
+    with threadpool_limits(1, "blas"):  # the products are so small that threads would only wait for each other
+        for label in np.unique(gallery.label_N[row_C]).tolist():
+            rows = gallery.rows(label)
+            if len(rows) > MOST:
+                rest = np.random.default_rng(label).permutation(rows[~chosen_N[rows]])
+                rows = np.concatenate([rows[chosen_N[rows]], rest])[:MOST]
+            if len(rows) >= 6:
+                factor_N[rows] = factors(gallery.vectors[rows], min(neighbours, len(rows) // 2))
     found_C = factor_N[row_C]
     return pa.array(found_C, pa.float32(), mask=np.isnan(found_C))
 

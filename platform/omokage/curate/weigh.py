@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from omokage.curate.centres import centres, same_size
+from omokage.curate.centres import centres, same_size, to_strangers
 from omokage.curate.gallery import NOBODY, Gallery, Vectors
 
 SAMPLE: Final = 20_000
@@ -72,9 +72,21 @@ def weights(gallery: Gallery) -> NDArray[np.float32]:
     sample = _some_people(gallery)
     weights_DD = np.eye(gallery.vectors[:1].shape[1], dtype=np.float32)
     for _ in range(ROUNDS):
-        kept_N = centres(replace(sample, vectors=Weighed(gallery.vectors, weights_DD))).kept_N
-        weights_DD = _learnt(sample, kept_N)
+        weights_DD = _learnt(sample, _sound(replace(sample, vectors=Weighed(gallery.vectors, weights_DD))))
     return weights_DD
+
+
+def _sound(sample: Gallery) -> NDArray[np.bool_]:
+    """Return which faces surely show their person: those that are nearer to it than halfway to strangers.
+
+    A small folder that is nothing but strangers would else teach that what parts them does not matter.
+    """
+    known = centres(sample)
+    own_N = np.nan_to_num(known.own_N, nan=-1.0)
+    mine_N = sample.label_N >= 0
+    usual = float(np.median(own_N[mine_N])) if mine_N.any() else 0.0
+    cut = (usual + float(np.median(to_strangers(sample, known.robust_PD)))) / 2
+    return known.kept_N & (own_N >= cut)
 
 
 def _learnt(sample: Gallery, kept_N: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -83,7 +95,7 @@ def _learnt(sample: Gallery, kept_N: NDArray[np.bool_]) -> NDArray[np.float32]:
     scatter_DD, freedom = np.zeros((dim, dim)), 0
     for _, rows_KS, x_KSD in same_size(sample):
         kept_KS1 = kept_N[rows_KS][..., None].astype(np.float32)
-        count_K11 = kept_KS1.sum(axis=1, keepdims=True)
+        count_K11 = kept_KS1.sum(axis=1, keepdims=True).clip(1)
         apart_KSD = kept_KS1 * (x_KSD - (kept_KS1 * x_KSD).sum(axis=1, keepdims=True) / count_K11)
         apart_ND = apart_KSD.reshape(-1, dim)
         scatter_DD += apart_ND.T @ apart_ND
