@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import omokage
-from omokage import cli
+from omokage.cli.main import VERBS
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "platform"
@@ -74,12 +74,12 @@ def helped(text: str) -> dict[str, str]:
     return {name: re.sub(r"\((default: .*|required|optional)\)$", "", words).strip() for name, words in said.items()}
 
 
-@pytest.mark.parametrize("verb", cli.VERBS)
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_and_every_argument_has_help(verb, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "250")
-    assert cli.VERBS[verb].__doc__
+    assert VERBS[verb].__doc__
     with pytest.raises(SystemExit) as done:
-        cli.VERBS[verb](["--help"])
+        VERBS[verb](["--help"])
     assert done.value.code == 0
     text = capsys.readouterr().out
     said = helped(text)

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from omokage import cli, schema, weights
+from omokage import schema, weights
+from omokage.cli import pictures
 from omokage.errors import ConfigError, DatasetError
 from omokage.shards import write_shard
 from omokage.sheet import page as sheet_page
@@ -456,13 +457,13 @@ def test_a_damaged_shard_is_said(known: Known, tmp_path: Path, damage: str) -> N
 
 def test_the_verb_reports_what_it_wrote(data: Dataset, known: Known, tmp_path: Path) -> None:
     page = tmp_path / "sheet.html"
-    said = cli.sheet([data.folder.url, str(page), "--per-identity", "3", "--identities", "2", "--json"])
+    said = pictures.sheet([data.folder.url, str(page), "--per-identity", "3", "--identities", "2", "--json"])
     report = json.loads(said)
     read = Page(page.read_text(encoding="utf-8"))
     assert report["faces_shown"] == len(read.figures) == int(read.by_id("shown"))
     assert report["faces"] == len(known.faces)
     assert (report["identities_shown"], report["bytes"]) == (2, page.stat().st_size)
-    assert "shows" in cli.sheet([data.folder.url, str(page)])
+    assert "shows" in pictures.sheet([data.folder.url, str(page)])
 
 
 def test_a_chip_without_others_has_no_number() -> None:

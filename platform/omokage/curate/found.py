@@ -142,3 +142,46 @@ def _time(seconds: float) -> str:
     if seconds < 90:
         return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """A face of the dataset."""
+
+    similarity: float
+    identity: str | None
+    face_id: str
+    uri: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskedFace:
+    """A face in the picture that was asked about, and the most similar ones."""
+
+    box: tuple[float, ...]
+    """x0 y0 x1 y1 in px."""
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchReport:
+    """What is most like the faces in a picture."""
+
+    dataset: str
+    picture: str
+    searched: int
+    """Faces; all of them are compared."""
+    faces: tuple[AskedFace, ...]
+
+    def json(self) -> str:
+        """Return the report as one JSON object."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    def text(self) -> str:
+        """Return the report for a person."""
+        lines = [f"{len(self.faces)} face{'s' * (len(self.faces) > 1)} in {self.picture}, {self.searched:,} searched"]
+        for face in self.faces:
+            lines.append(f"Face at {' '.join(f'{x:.0f}' for x in face.box)}")
+            lines += [f"  {a.similarity:7.4f}  {a.identity or '(nobody)'}  {a.path}" for a in face.answers]
+        return "\n".join(lines)

@@ -56,7 +56,8 @@ class Terms:
     coder: Coder
     labels: str
     """sha256 of the labels."""
-    device: str = "cpu"
+    device: str
+    """Where codes are compared; it decides nothing else."""
 
     @property
     def key(self) -> str:

@@ -49,6 +49,7 @@ class JoinSettings:
     """Pairs that are too many."""
     memory: int
     where: ClusterConfig
+    device: str
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def collisions(
         gap=rule.gap,
         coder=index.head.coder,
         labels=labels_key(gallery.label_N),
+        device=settings.device,
     )
     done: list[tuple[str, int]] = [tuple(each) for each in state["joins"]] if state else []
     compared = 0.0
@@ -119,6 +121,7 @@ def leaks(here: Index, other: Index, settings: JoinSettings, on_progress: OnProg
         gap=rule.gap,
         coder=here.head.coder,
         labels=labels_key(side_N),
+        device=settings.device,
     )
     joining = Joining(here.work, faces, side_N, terms, settings.most)
     joining.run(settings.where, settings.memory, on_progress)

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,7 @@ from omokage.flows.collide import OnProgress
 from omokage.flows.collisions import Found, JoinSettings
 from omokage.flows.findings import Findings, write_csv
 from omokage.flows.index import Chips, Index, guest, same_origin, up_to_date
-from omokage.index import plan
+from omokage.index import plan, product
 from omokage.index.faces import Faces
 from omokage.index.threads import cores
 from omokage.report import tally
@@ -68,7 +68,10 @@ class FindConfig:
     """Memory to use, about."""
     csv: Path | None = None
     """Also write the collisions to this file: path_a,path_b,similarity."""
-    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    address: str = "local"
+    """"local" works on this machine, with all its cores; "auto" or ip:port spreads the lists over a Ray cluster."""
+    device: Literal["cpu", "cuda"] | None = None
+    """Where faces are compared; by default on a GPU if there is one."""
 
     def __post_init__(self) -> None:
         """Reject what cannot be meant."""
@@ -139,7 +142,8 @@ class _Finder:
         self.on_progress = on_progress
         self.seconds: dict[str, float] = {}
         self.warnings: list[str] = []
-        self.speed = plan.speed(data.dim, cores())
+        self.device = config.device or product.device()
+        self.speed = plan.speed(data.dim, cores(), self.device)
         self.plan = self._plan()
         if on_plan:
             on_plan(self.plan)
@@ -233,7 +237,8 @@ class _Finder:
             recall=config.recall,
             most=config.most_pairs,
             memory=config.bytes - RESERVED,
-            where=config.cluster,
+            where=ClusterConfig(address=config.address),
+            device=self.device,
         )
 
     def _threshold(self, calibration: Calibration | None) -> float | None:

@@ -20,6 +20,11 @@ COLUMNS: Final = {"cpu": 1024, "cuda": 16384}
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
+def device() -> str:
+    """Return where products are made: on a GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def above(a_ME: torch.Tensor, b_NE: torch.Tensor, floor: float, upper: bool = False) -> Iterator[Pairs]:
     """Yield the (row of a, row of b) whose codes' product is at least ``floor``, block by block.
 

@@ -32,7 +32,8 @@ class Side:
         self.segments = [faces.segments[number] for number in numbers]
         self.bases = faces.bounds[numbers.start : numbers.stop + 1]
         """Row where each segment begins, and the end of the last."""
-        self.device = device
+        self.held = [segment.codes(slice(None)).to(device) for segment in self.segments] if device != "cpu" else None
+        """All codes, on a GPU; on a CPU they stay mapped."""
         self.probers = [probers(segment, rule, threshold) for segment in self.segments]
 
     def members(self, number: int) -> tuple[torch.Tensor, NDArray[np.int64]]:
@@ -60,14 +61,18 @@ class Side:
         return out
 
     def _some(self, picks: Sequence[slice | NDArray[np.int32]]) -> tuple[torch.Tensor, NDArray[np.int64]]:
-        codes = [segment.codes(pick) for segment, pick in zip(self.segments, picks, strict=True)]
+        if self.held is None:
+            codes = [segment.codes(pick) for segment, pick in zip(self.segments, picks, strict=True)]
+        else:
+            chosen = (pick if isinstance(pick, slice) else torch.from_numpy(pick.astype(np.int64)) for pick in picks)
+            codes = [held[pick] for held, pick in zip(self.held, chosen, strict=True)]
         rows = [
             base + (np.arange(pick.start, pick.stop) if isinstance(pick, slice) else pick.astype(np.int64))
             for pick, base in zip(picks, self.bases, strict=False)
         ]
         if len(codes) == 1:  # as it is, without a copy
-            return codes[0].to(self.device), rows[0]
-        return torch.cat(codes).to(self.device), np.concatenate(rows)
+            return codes[0], rows[0]
+        return torch.cat(codes), np.concatenate(rows)
 
 
 def probers(segment: Segment, rule: Rule, threshold: float) -> tuple[NDArray[np.int64], NDArray[np.int32]]:

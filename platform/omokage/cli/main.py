@@ -1,0 +1,92 @@
+"""The command line: ``omokage VERB``.
+
+One function a verb, each a config and a flow. A verb's modules are imported when it is called, so that
+``omokage --help`` answers at once.
+"""
+
+import contextlib
+import json as jsonlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from omokage import __version__
+from omokage.cli import datasets, finding, pictures
+from omokage.errors import OmokageError
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells give it."""
+
+VERBS: dict[str, Callable[[list[str]], str]] = {
+    "ingest": pictures.ingest,
+    "find": finding.find,
+    "index": finding.index,
+    "search": finding.search,
+    "info": datasets.info,
+    "check": datasets.check,
+    "sheet": pictures.sheet,
+    "crop": pictures.crop,
+    "draw": pictures.draw,
+    "weights": datasets.weights,
+}
+
+
+def main() -> NoReturn:
+    """Run the verb in the command line, and exit: 0 done, 1 failed, 2 wrong usage, 130 stopped."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    signal.signal(signal.SIGTERM, _interrupt)
+    argv = sys.argv[1:]
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_help())
+        sys.exit(0 if argv else 2)
+    if argv[0] == "--version":
+        print(f"omokage {__version__}")
+        sys.exit(0)
+    if argv[0] not in VERBS:
+        print(f"omokage: there is no verb {argv[0]!r}\n\n{_help()}", file=sys.stderr)
+        sys.exit(2)
+    _leave(_run(argv))
+
+
+def _run(argv: list[str]) -> int:
+    """Run a verb, print what it returns, and return the exit status."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # Ray prints there; standard output is for the report alone
+            answer = VERBS[argv[0]](argv[1:])
+        print(answer)
+    except OmokageError as error:
+        if "--json" in argv:
+            print(jsonlib.dumps({"error": str(error)}, ensure_ascii=False))
+        print(f"omokage {argv[0]}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"omokage {argv[0]}: stopped; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _leave(status: int) -> NoReturn:
+    """Exit at once: threads of Ray that are still there can abort an interpreter that takes its time to go."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _help() -> str:
+    lines = [f"  {name:<9}{(verb.__doc__ or '').splitlines()[0]}" for name, verb in VERBS.items()]
+    return "\n".join(
+        [
+            "omokage: face data sets and face models, from folders of pictures",
+            "",
+            "usage: omokage VERB …        omokage VERB --help says more",
+            "",
+            *lines,
+        ]
+    )

@@ -1,0 +1,164 @@
+"""The join against the slow obvious version, whatever it is cut into."""
+
+import numpy as np
+import pytest
+from segments import joined, made, named, slow
+
+from crowd import Crowd
+from omokage.errors import WorkError
+from omokage.index.coder import Coder
+from omokage.index.faces import Faces
+from omokage.index.join import Join
+from omokage.index.lists import train
+from omokage.index.side import Rule, Side
+
+T = 0.5
+KINDS = ("int8", "float32")
+
+
+@pytest.fixture(scope="module")
+def crowd():
+    whole = Crowd(folders=60, faces=25, dim=128, splits=0.2, seed=3).whole()
+    return whole.vectors_ND, whole.folder_N.astype(np.int32)
+
+
+@pytest.fixture(scope="module")
+def truth(crowd):
+    return slow(*crowd, T)
+
+
+def lists_of(crowd, kind, lists):
+    vectors_ND, _ = crowd
+    return Coder.fit(kind, vectors_ND), train(vectors_ND, lists)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("pieces", [1, 3, 40])
+def test_one_list_gives_every_pair_with_its_similarity(crowd, truth, kind, pieces, tmp_path):
+    coder, centroids = lists_of(crowd, kind, 1)
+    segment, source_N = made(tmp_path / "s", *crowd, coder, centroids)
+    found = named(joined([segment], coder, crowd[1][source_N], T, pieces=pieces), source_N)
+    assert found.keys() == truth.keys()
+    assert all(abs(found[pair] - truth[pair]) < 1e-7 for pair in truth)
+    assert len(truth) > 500
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rule", [Rule(1, 0.0), Rule(3, 0.2), Rule()])
+def test_lists_give_a_subset_with_the_same_similarities_however_the_work_is_cut(crowd, truth, kind, rule, tmp_path):
+    coder, centroids = lists_of(crowd, kind, 50)
+    segment, source_N = made(tmp_path / "s", *crowd, coder, centroids)
+    label_N = crowd[1][source_N]
+    ways = [named(joined([segment], coder, label_N, T, rule=rule, pieces=n), source_N) for n in (1, 7, 400)]
+    assert ways[0] == ways[1] == ways[2]
+    assert all(abs(truth[pair] - similarity) < 1e-7 for pair, similarity in ways[0].items())
+    assert len(ways[0]) >= (0.99 if rule == Rule() else 0.2) * len(truth)
+
+
+def test_a_pair_is_found_when_either_face_probes_the_other_and_only_then(crowd, truth, tmp_path):
+    coder, centroids = lists_of(crowd, "int8", 50)
+    segment, source_N = made(tmp_path / "s", *crowd, coder, centroids)
+    rule = Rule(3, 0.15)
+    found = named(joined([segment], coder, crowd[1][source_N], T, rule=rule), source_N)
+    row_of = np.argsort(source_N)
+    probes = []
+    for row in range(len(segment)):
+        entries = slice(*segment.probes.start_N1[row : row + 2])
+        near = segment.probes.sim_K[entries] >= segment.probes.sim_K[entries][0] - rule.gap
+        probes.append(set(segment.probes.list_K[entries][near][: rule.ranks].tolist()))
+    home = segment.probes.home()
+    met = {(i, j) for i, j in truth if home[row_of[i]] in probes[row_of[j]] or home[row_of[j]] in probes[row_of[i]]}
+    assert found.keys() == met
+    assert met != truth.keys()
+
+
+@pytest.mark.parametrize("lists", [1, 40])
+@pytest.mark.parametrize("cuts", [(500,), (200, 900), (1, 2, 700, 1499)])
+def test_many_segments_are_one(crowd, lists, cuts, tmp_path):
+    coder, centroids = lists_of(crowd, "int8", lists)
+    whole, source_N = made(tmp_path / "whole", *crowd, coder, centroids)
+    want = named(joined([whole], coder, crowd[1][source_N], T), source_N)
+    parts, sources, start = [], [], 0
+    for number, end in enumerate((*cuts, len(crowd[1]))):
+        rows = slice(start, end)
+        part, source_n = made(tmp_path / str(number), crowd[0][rows], crowd[1][rows], coder, centroids)
+        parts.append(part)
+        sources.append(source_n + start)
+        start = end
+    source_N = np.concatenate(sources)
+    assert named(joined(parts, coder, crowd[1][source_N], T), source_N) == want
+
+    # joined as they come: each new one with itself and with what was there
+    grown = []
+    for number in range(len(parts)):
+        label_N = crowd[1][source_N]
+        grown.append(joined(parts[: number + 1], coder, label_N, T, old=number))
+    assert named(np.concatenate(grown), source_N) == want
+
+
+def test_of_two_sets_only_pairs_across_count(crowd, tmp_path):
+    coder, centroids = lists_of(crowd, "int8", 40)
+    a, source_a = made(tmp_path / "a", crowd[0][:600], crowd[1][:600], coder, centroids)
+    b, source_b = made(tmp_path / "b", crowd[0][600:], crowd[1][600:], coder, centroids)
+    source_N = np.concatenate([source_a, source_b + 600])
+    side_N = (source_N >= 600).astype(np.int32)
+    found = named(joined([a, b], coder, side_N, T, old=1, among_new=False), source_N)
+    want = slow(crowd[0], (np.arange(len(crowd[1])) >= 600).astype(np.int32), T)
+    assert found.keys() <= want.keys()
+    assert len(found) > 0.99 * len(want) > 100
+
+
+def test_passes_over_the_source_make_no_difference(crowd, tmp_path):
+    coder, centroids = lists_of(crowd, "int8", 30)
+    once, order_a = made(tmp_path / "once", *crowd, coder, centroids)
+    often, order_b = made(tmp_path / "often", *crowd, coder, centroids, memory=100 * 4 * 128)
+    assert np.array_equal(order_a, order_b)
+    assert np.array_equal(once.vectors_ND, often.vectors_ND)
+    assert np.array_equal(once.vectors_ND, crowd[0][order_a])
+
+
+def test_many_equal_vectors_cost_memory_of_blocks_only_and_give_all_their_pairs(tmp_path):
+    rng = np.random.default_rng(0)
+    vectors_ND = rng.standard_normal((1000, 32)).astype(np.float32)
+    vectors_ND[:900] = vectors_ND[0]
+    vectors_ND /= np.linalg.norm(vectors_ND, axis=1, keepdims=True)
+    label_N = np.where(np.arange(1000) < 880, 0, np.arange(1000)).astype(np.int32)
+    coder = Coder.fit("int8", vectors_ND)
+    segment, source_N = made(tmp_path / "s", vectors_ND, label_N, coder, train(vectors_ND, 20))
+    found = named(joined([segment], coder, label_N[source_N], 0.99), source_N)
+    want = {(i, j) for i in range(900) for j in range(max(i + 1, 880), 900)}
+    assert set(found) == want
+
+
+def test_too_many_matches_stop_the_work(crowd, tmp_path):
+    coder, centroids = lists_of(crowd, "int8", 1)
+    segment, source_N = made(tmp_path / "s", *crowd, coder, centroids)
+    faces = Faces([segment])
+    sides = [Side(faces, numbers, Rule(), -0.9) for numbers in (range(1), range(0))]
+    join = Join(coder, faces, *sides, crowd[1][source_N], -0.9, most=10_000)
+    with pytest.raises(WorkError, match="more than 10,000 pairs"):
+        [join(unit) for unit in join.units(2)]
+
+
+def test_nobodys_faces_match_nobody(crowd, truth, tmp_path):
+    coder, centroids = lists_of(crowd, "int8", 10)
+    segment, source_N = made(tmp_path / "s", *crowd, coder, centroids)
+    label_N = crowd[1][source_N].copy()
+    label_N[source_N < 700] = -1
+    found = named(joined([segment], coder, label_N, T), source_N)
+    assert all(i >= 700 for i, _ in found)
+    assert found
+
+
+def test_a_high_threshold_skips_visits_and_loses_nothing(tmp_path):
+    rng = np.random.default_rng(4)
+    angle_N = rng.uniform(0, 2 * np.pi, 2000)
+    vectors_ND = np.stack([np.cos(angle_N), np.sin(angle_N)], axis=1).astype(np.float32)
+    label_N = np.arange(2000, dtype=np.int32)
+    coder = Coder.fit("int8", vectors_ND)
+    segment, source_N = made(tmp_path / "s", vectors_ND, label_N, coder, train(vectors_ND, 12))
+    faces = Faces([segment])
+    low, high = (Side(faces, range(1), Rule(), threshold).counts()[1].sum() for threshold in (0.1, 0.9999))
+    assert high < 0.5 * low
+    found = named(joined([segment], coder, label_N, 0.9999), source_N)
+    assert found.keys() == slow(vectors_ND, label_N, 0.9999).keys()
