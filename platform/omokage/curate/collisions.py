@@ -10,19 +10,21 @@ Shape key: P people, C pairs of them, B pairs at a time, S faces of a folder at 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from omokage import schema
-from omokage.curate import evidence, groups
+from omokage.curate import evidence
 from omokage.curate.calibrate import Calibration
-from omokage.curate.centres import Centres, centres
+from omokage.curate.centres import centres
+from omokage.curate.collision_table import Judged, Pairs, table
 from omokage.curate.evidence import Levels, Looks
 from omokage.curate.gallery import Gallery
 from omokage.curate.hits import Hits
+from omokage.curate.weigh import weighed
 from omokage.errors import ConfigError
 
 BLOCK: Final = 1024
@@ -68,52 +70,32 @@ def collision_pairs(
     hits: Hits,
     calibration: Calibration,
     config: CollisionConfig,
-    people: Centres | None = None,
+    space: Gallery | None = None,
 ) -> pa.Table:
     """Return pairs of people with evidence that they are one, as ``schema.COLLISION_PAIRS``, the strongest first.
+
+    Similarities in the columns are those of the gallery's vectors; the likeness of centres in the reasons, and the
+    score, are those of weighed vectors.
 
     Args:
         gallery: Faces and people.
         hits: What the join found at ``calibration.threshold``.
         calibration: For the threshold.
         config: How to judge.
-        people: The gallery's centres, where they are known already.
+        space: The gallery with weighed vectors, where it is at hand.
     """
-    people = people or centres(gallery)
-    seen = evidence.looks(gallery, people)
-    if np.count_nonzero(seen.reach_P) < 2:
+    if np.count_nonzero(gallery.sizes) < 2:
         return schema.COLLISION_PAIRS.empty_table()
-    levels = evidence.measure(gallery, people, seen, config.seed)
+    space = space or weighed(gallery)
+    people = centres(space)
+    seen = evidence.looks(space, people)
+    levels = evidence.measure(space, people, seen, config.seed)
     pairs = _candidates(seen, levels, hits, config)
-    fit_a, fit_b = _fits(gallery, seen, levels, pairs, config)
-    return _table(gallery, people, _Judged(seen, levels, pairs, fit_a, fit_b), calibration.threshold, config)
+    fit_a, fit_b = _fits(space, seen, levels, pairs, config)
+    return table(gallery, Judged(seen, levels, pairs, fit_a, fit_b), calibration.threshold, (config.cut, config.fit))
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    """Pairs of people by label; ``at`` is their place among the hits, -1 where there is none."""
-
-    label_a: NDArray[np.int64]
-    label_b: NDArray[np.int64]
-    likeness: NDArray[np.float64]
-    score: NDArray[np.float64]
-    at: NDArray[np.int64]
-    hits: Hits
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """Pairs with all that is known of them."""
-
-    seen: Looks
-    levels: Levels
-    pairs: _Pairs
-    fit_a: NDArray[np.float64]
-    """Share of the faces of a that fit b; nan where nobody looked."""
-    fit_b: NDArray[np.float64]
-
-
-def _candidates(seen: Looks, levels: Levels, hits: Hits, config: CollisionConfig) -> _Pairs:
+def _candidates(seen: Looks, levels: Levels, hits: Hits, config: CollisionConfig) -> Pairs:
     """Return the pairs with hits, and those with alike centres."""
     keys = [hits.label_a << 32 | hits.label_b]
     if len(seen.reach_P) <= config.people:
@@ -130,7 +112,7 @@ def _candidates(seen: Looks, levels: Levels, hits: Hits, config: CollisionConfig
     score = levels.log_odds(likeness, seen.reach_P[label_a], seen.reach_P[label_b])
     at = np.full(len(key_C), -1)
     at[np.searchsorted(key_C, keys[0])] = np.arange(len(keys[0]))
-    return _Pairs(label_a, label_b, likeness, score, at, hits)
+    return Pairs(label_a, label_b, likeness, score, at, hits)
 
 
 def _alike(seen: Looks, levels: Levels) -> Iterator[NDArray[np.int64]]:
@@ -171,7 +153,7 @@ def _least(levels: Levels, reach_a: NDArray[np.float64], reach_b: NDArray[np.flo
 
 
 def _fits(
-    gallery: Gallery, seen: Looks, levels: Levels, pairs: _Pairs, config: CollisionConfig
+    gallery: Gallery, seen: Looks, levels: Levels, pairs: Pairs, config: CollisionConfig
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the share of each folder's faces that are likelier the other folder's person than anybody."""
     fit_a, fit_b = np.full(len(pairs.score), np.nan), np.full(len(pairs.score), np.nan)
@@ -208,89 +190,3 @@ def _some(rows: NDArray[np.int64], config: CollisionConfig) -> NDArray[np.int64]
     if len(rows) <= config.faces:
         return rows
     return rows[np.sort(np.random.default_rng(config.seed).permutation(len(rows))[: config.faces])]
-
-
-def _table(gallery: Gallery, people: Centres, judged: _Judged, threshold: float, config: CollisionConfig) -> pa.Table:
-    pairs, names = judged.pairs, gallery.names
-    verdicts = _verdicts(gallery, judged, config)
-    order = np.lexsort((pairs.label_b, pairs.label_a, -pairs.score))  # labels are in the order of names
-    a, b, at = pairs.label_a[order], pairs.label_b[order], pairs.at[order]
-    verdict = verdicts[order]
-    same = verdict == "same_person"
-    group, size, links = groups.groups(a[same], b[same])
-    number, people_of, links_of = (np.zeros(len(order), np.int64) for _ in range(3))
-    number[same], people_of[same], links_of[same] = group, size, links
-    found = at >= 0
-    sizes = gallery.sizes
-    hits = _column(pairs.hits.hits, at, 0)
-    cross = np.vecdot(people.mean_PD[a], people.mean_PD[b])
-    facts = {
-        "rank": pa.array(np.arange(1, len(order) + 1)),
-        "identity_a": pa.array([names[label] for label in a.tolist()], pa.string()),
-        "identity_b": pa.array([names[label] for label in b.tolist()], pa.string()),
-        "verdict": pa.array(verdict.tolist(), pa.string()),
-        "score": pa.array(pairs.score[order].astype(np.float32)),
-        "group": pa.array(number, mask=~same),
-        "faces_a": pa.array(sizes[a]),
-        "faces_b": pa.array(sizes[b]),
-        "hits": pa.array(hits),
-        "hit_faces_a": pa.array(_column(pairs.hits.hit_faces_a, at, 0)),
-        "hit_faces_b": pa.array(_column(pairs.hits.hit_faces_b, at, 0)),
-        "share": pa.array((hits / (sizes[a] * sizes[b])).astype(np.float32)),
-        "best": pa.array(_column(pairs.hits.best, at, 0).astype(np.float32), mask=~found),
-        "mean": pa.array(_column(pairs.hits.mean, at, 0).astype(np.float32), mask=~found),
-        "cross": pa.array(cross.astype(np.float32)),
-        "within_a": pa.array(people.within_P[a], mask=np.isnan(people.within_P[a])),
-        "within_b": pa.array(people.within_P[b], mask=np.isnan(people.within_P[b])),
-    }
-    reasons = _reasons(facts, judged, order, threshold)
-    for place in np.flatnonzero((people_of > 2) & (links_of < people_of * (people_of - 1) // 2)).tolist():
-        reasons[place] += (
-            f"; in a group of {people_of[place]} people only {links_of[place]} of "
-            f"{people_of[place] * (people_of[place] - 1) // 2} pairs agree: look before joining all"
-        )
-    return pa.table({**facts, "reason": pa.array(reasons, pa.string())}, schema=schema.COLLISION_PAIRS)
-
-
-def _column(values: NDArray[Any], at: NDArray[np.int64], other: int) -> NDArray[Any]:
-    """Return the hits' values of pairs, ``other`` where a pair has none."""
-    if not len(values):
-        return np.full(len(at), other, values.dtype)
-    return np.where(at >= 0, values[at], other)
-
-
-def _verdicts(gallery: Gallery, judged: _Judged, config: CollisionConfig) -> NDArray[np.str_]:
-    pairs, sizes = judged.pairs, gallery.sizes
-    fits = np.fmin(judged.fit_a, judged.fit_b) >= config.fit
-    same = (pairs.score >= config.cut) & fits
-    part_a = _column(pairs.hits.hit_faces_a, pairs.at, 0) / sizes[pairs.label_a]
-    part_b = _column(pairs.hits.hit_faces_b, pairs.at, 0) / sizes[pairs.label_b]
-    few = (pairs.score < config.cut) & (np.minimum(part_a, part_b) <= 1 / 3) & (pairs.at >= 0)
-    return np.where(same, "same_person", np.where(few, "stray_face", "unclear"))
-
-
-def _reasons(facts: dict[str, pa.Array], judged: _Judged, order: NDArray[np.int64], threshold: float) -> list[str]:
-    """Return a sentence for each pair, with its figures."""
-    a, b = judged.pairs.label_a[order], judged.pairs.label_b[order]
-    reach_a, reach_b = judged.seen.reach_P[a], judged.seen.reach_P[b]
-    columns = zip(
-        facts["verdict"].to_pylist(),
-        judged.pairs.likeness[order].tolist(),
-        judged.levels.expected(reach_a, reach_b).tolist(),
-        judged.levels.chance(reach_a, reach_b).tolist(),
-        judged.fit_a[order].tolist(),
-        judged.fit_b[order].tolist(),
-        *[facts[name].to_pylist() for name in ("hit_faces_a", "faces_a", "hit_faces_b", "faces_b")],
-        strict=True,
-    )
-    said = {
-        "same_person": "the folders are as alike as halves of one",
-        "stray_face": "few faces are alike, the folders are not",
-        "unclear": "neither one person nor a stray face",
-    }
-    return [
-        f"{said[verdict]}: centres {likeness:.2f}, {expected:.2f} if one person, {chance:.2f} if two"
-        + ("" if np.isnan(fit_a) else f"; {fit_a:.0%} and {fit_b:.0%} of the faces fit the other folder")
-        + f"; {hit_a} of {n_a} and {hit_b} of {n_b} faces reach {threshold:.2f}"
-        for verdict, likeness, expected, chance, fit_a, fit_b, hit_a, n_a, hit_b, n_b in columns
-    ]

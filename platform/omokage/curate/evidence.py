@@ -115,7 +115,8 @@ class Levels:
             reach_b: Likewise.
         """
         odds = self._same(likeness, reach_a, reach_b) - self._different(likeness, reach_a, reach_b)
-        return (odds + np.log(self.same / max(self.pairs, 1))) / np.log(10)
+        decimal: NDArray[np.float64] = (odds + np.log(self.same / max(self.pairs, 1))) / np.log(10)
+        return decimal
 
     def likelier_same(
         self, likeness: NDArray[np.float64], reach_a: NDArray[np.float64], reach_b: NDArray[np.float64]
@@ -151,7 +152,10 @@ class Levels:
         r = ((likeness - centre) / (1 - centre)).clip(-0.999999, 0.999999)
         slope = np.where(np.abs(r) < 1e-3, 1, r / ((1 - r**2) * np.where(np.abs(bent) < 1e-9, 1, bent)))
         z = (bent / width - self.tail[0]) / self.tail[1]
-        return -0.5 * np.maximum(z, 0) ** 2 - np.log(width * self.tail[1]) + np.log(slope / (1 - centre))
+        density: NDArray[np.float64] = (
+            -0.5 * np.maximum(z, 0) ** 2 - np.log(width * self.tail[1]) + np.log(slope / (1 - centre))
+        )
+        return density
 
     def _width(self, reach_a: NDArray[np.float64], reach_b: NDArray[np.float64]) -> NDArray[np.float64]:
         share = (reach_a * reach_b) ** 2
@@ -178,7 +182,11 @@ def measure(gallery: Gallery, people: Centres, seen: Looks, seed: int = 0) -> Le
         same=1,
     )
     z_C = bend(likeness_C, levels.chance(a_C, b_C)) / levels._width(a_C, b_C)
-    return replace(levels, tail=_tail(z_C, len(some_K)), half=_halves(gallery, people, seen, levels))
+    levels = replace(levels, tail=_tail(z_C, len(some_K)), half=_halves(gallery, people, seen, levels))
+    for _ in range(2):  # how many are one person decides how much evidence is enough, and is seen with that evidence
+        found = np.count_nonzero(levels.log_odds(likeness_C, a_C, b_C) > 0) * levels.pairs / max(len(likeness_C), 1)
+        levels = replace(levels, same=max(1.0, found))
+    return levels
 
 
 def _variances(bent_C: NDArray[np.float64], share_C: NDArray[np.float64]) -> tuple[float, float]:
