@@ -25,7 +25,7 @@ from omokage.curate.centres import Centres, centres
 from omokage.curate.gallery import Gallery
 from omokage.curate.levels import Levels, levels, others, share_of_strangers
 from omokage.curate.lof import local_factors
-from omokage.curate.mixed import mixed, parts
+from omokage.curate.mixed import Rule, mixed, split
 from omokage.curate.weigh import weighed
 from omokage.errors import ConfigError
 
@@ -86,20 +86,30 @@ def outliers(gallery: Gallery, config: OutlierConfig) -> tuple[pa.Table, pa.Tabl
     space = weighed(gallery)
     known = centres(space)
     level = levels(space, known)
-    others_N = others(space, known)
-    evidence_N = np.full(len(gallery.label_N), -np.inf)
-    able_N = (others_N > 0) & ~np.isnan(known.own_N)
-    evidence_N[able_N] = level.evidence(known.own_N[able_N], others_N[able_N])
-    share = share_of_strangers(evidence_N[able_N])
-    score_N = evidence_N + np.log(share / (1 - share))
-    suspects = _suspects(space, known, level, score_N)
-    apart_N = np.zeros(len(score_N), bool)
-    apart_N[suspects.row_C] = suspects.score_C > np.log(config.certainty / (1 - config.certainty))
-    part_N = parts(space, apart_N, level, config.part)
-    suspects = suspects.take(part_N[suspects.row_C] < 0)
+    evidence_N = _evidence(space, known, level)
+    share = share_of_strangers(evidence_N[np.isfinite(evidence_N)])
+    prior = float(np.log(share / (1 - share)))
+    cut = float(np.log(config.certainty / (1 - config.certainty)))
+    part_N = split(space, known, evidence_N + prior > cut, level, Rule(config.part, cut - prior))
+    evidence_N = _evidence(space, known, level)
+    of_several_N = np.isin(space.label_N, space.label_N[part_N > 0])
+    evidence_N[of_several_N & (part_N >= 0)] = -np.inf
+    suspects = _suspects(space, known, level, evidence_N + prior)
+    suspects = suspects.take(suspects.score_C > cut)
     # Where so few agree, they must do so beyond doubt before others are called strangers.
-    kind_C = _kinds(space, suspects, known.kept_N & (evidence_N < 0) & ~apart_N)
+    core_N = known.kept_N & (evidence_N < 0)
+    core_N[suspects.row_C] = False
+    kind_C = _kinds(space, suspects, core_N)
     return _table(space, known, suspects, kind_C, config), mixed(space, part_N)
+
+
+def _evidence(gallery: Gallery, known: Centres, level: Levels) -> NDArray[np.float64]:
+    """Return the evidence that each face is a stranger's in its folder; -inf for faces that are alone, or nobody's."""
+    others_N = others(gallery, known)
+    able_N = (others_N > 0) & ~np.isnan(known.own_N)
+    evidence_N = np.full(len(able_N), -np.inf)
+    evidence_N[able_N] = level.evidence(known.own_N[able_N], others_N[able_N])
+    return evidence_N
 
 
 def _suspects(gallery: Gallery, known: Centres, level: Levels, score_N: NDArray[np.float64]) -> _Suspects:

@@ -26,6 +26,9 @@ SAMPLE: Final = 20_000
 ROUNDS: Final = 2
 """Faces in hard light are far from their person's centre at first, and found to belong there in the second round."""
 
+LOOSE: Final = 0.7
+"""Share of the usual similarity within people, below which a folder teaches nothing."""
+
 AT_ONCE: Final = 8192
 """Vectors weighed at once."""
 
@@ -77,16 +80,20 @@ def weights(gallery: Gallery) -> NDArray[np.float32]:
 
 
 def _sound(sample: Gallery) -> NDArray[np.bool_]:
-    """Return which faces surely show their person: those that are nearer to it than halfway to strangers.
+    """Return which faces surely show their person: nearer than halfway to strangers, in a folder that holds together.
 
-    A small folder that is nothing but strangers would else teach that what parts them does not matter.
+    A small folder that is nothing but strangers would else teach that what parts them does not matter, and a folder of
+    two people what parts those.
     """
     known = centres(sample)
     own_N = np.nan_to_num(known.own_N, nan=-1.0)
     mine_N = sample.label_N >= 0
     usual = float(np.median(own_N[mine_N])) if mine_N.any() else 0.0
     cut = (usual + float(np.median(to_strangers(sample, known.robust_PD)))) / 2
-    return known.kept_N & (own_N >= cut)
+    loose_P = known.within_P < LOOSE * np.nanmedian(np.append(known.within_P, 1.0))
+    loose_N = mine_N & np.append(loose_P, False)[sample.label_N]
+    sound_N: NDArray[np.bool_] = known.kept_N & (own_N >= cut) & ~loose_N
+    return sound_N
 
 
 def _learnt(sample: Gallery, kept_N: NDArray[np.bool_]) -> NDArray[np.float32]:
