@@ -99,15 +99,17 @@ def _sound(sample: Gallery) -> NDArray[np.bool_]:
 def _learnt(sample: Gallery, kept_N: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return the weights that the faces of ``kept_N`` teach."""
     dim = sample.vectors[:1].shape[1]
-    scatter_DD, freedom = np.zeros((dim, dim)), 0
+    faces, sums = [np.empty((0, dim), np.float32)], [np.empty((0, dim), np.float32)]
+    freedom = 0
     for _, rows_KS, x_KSD in same_size(sample):
-        kept_KS1 = kept_N[rows_KS][..., None].astype(np.float32)
-        count_K11 = kept_KS1.sum(axis=1, keepdims=True).clip(1)
-        apart_KSD = kept_KS1 * (x_KSD - (kept_KS1 * x_KSD).sum(axis=1, keepdims=True) / count_K11)
-        apart_ND = apart_KSD.reshape(-1, dim)
-        scatter_DD += apart_ND.T @ apart_ND
-        freedom += int((count_K11 - 1).sum())
-    if not scatter_DD.any():
+        kept_KS = kept_N[rows_KS]
+        count_K = kept_KS.sum(axis=1)
+        faces.append(x_KSD[kept_KS])
+        sums.append((kept_KS[:, None].astype(np.float32) @ x_KSD)[:, 0] / np.sqrt(count_K.clip(1))[:, None])
+        freedom += int((count_K - 1).clip(0).sum())
+    x_ND, sum_PD = np.concatenate(faces), np.concatenate(sums, dtype=np.float32)
+    scatter_DD = (x_ND.T @ x_ND).astype(np.float64) - sum_PD.T @ sum_PD  # squares about the means of people
+    if freedom == 0 or np.trace(scatter_DD) < 1e-6 * freedom:  # one face a person, or all of them the same
         return np.eye(dim, dtype=np.float32)
     inverse_DD = np.linalg.inv(_shrunk(scatter_DD / freedom, freedom))
     return np.linalg.cholesky(inverse_DD).astype(np.float32)
