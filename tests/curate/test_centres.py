@@ -1,20 +1,9 @@
 import numpy as np
-import pyarrow as pa
 import pytest
+from galleries import people
 
 from omokage.curate.centres import centres, to_strangers
-from omokage.curate.gallery import NOBODY, Gallery
-
-
-def people(vectors, labels, ids=None, names=None):
-    """Return a gallery of vectors, made to unit length."""
-    vectors = np.asarray(vectors, np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    labels = np.asarray(labels, np.int32)
-    ids = pa.array([f"{i:06d}" for i in (np.arange(len(labels)) if ids is None else ids)])
-    names = names or [f"p{i:04d}" for i in range(labels.max() + 1)]
-    identity = pa.array([None if v == NOBODY else names[v] for v in labels], pa.string())
-    return Gallery(pa.table({"face_id": ids, "uri": ids, "identity": identity}), vectors, labels, names, lambda _: [])
+from omokage.curate.gallery import NOBODY
 
 
 def uneven(seed, dim=32, folders=40):

@@ -53,4 +53,4 @@ def test_float32_codes_are_the_vectors():
     vectors_ND = unit(np.random.default_rng(3).standard_normal((5, 24)))
     coder = Coder.fit("float32", vectors_ND)
     codes, error = coder.encode(vectors_ND)
-    assert codes is vectors_ND and error == 0 and coder.unit == 1
+    assert np.array_equal(codes, vectors_ND) and error == 0 and coder.unit == 1

@@ -80,6 +80,7 @@ def up_to_date(data: Dataset, memory: int, speed: plan.Speed, rebuild: bool = Fa
     added = sum(shard.faces for shard in fresh)
     if fresh:
         if head is None:
+            work.clear()
             head, centroids = _trained(data, work, shards, speed, lists)
         else:
             centroids = work.load(f"centroids-{_id(head)}")

@@ -140,6 +140,11 @@ class Workspace:
         """
         return unpacked(self.folder.read(f"index/{name}.npy"))
 
+    def clear(self) -> None:
+        """Remove all segments and joins from this machine; they are about to be made anew."""
+        for folder in ("segments", "pairs"):
+            shutil.rmtree(self.path / folder, ignore_errors=True)
+
     def sweep(self, head: IndexHead) -> None:
         """Remove segments that ``head`` does not name, here and in the dataset."""
         kept = {part.name for part in head.parts}

@@ -63,7 +63,7 @@ class Coder:
     def encode(self, vectors_ND: NDArray[np.float32]) -> tuple[NDArray[np.int8] | NDArray[np.float32], float]:
         """Return the codes (N, E), and how far the furthest is from its vector."""
         if self.kind == "float32":
-            return vectors_ND, 0.0
+            return np.array(vectors_ND), 0.0  # one that may be written to: torch wants that
         turned_ND = self._rotate(vectors_ND)
         turned_ND *= np.float32(1 / self.step)
         codes_NE = np.zeros((len(turned_ND), self.length), np.int8)
