@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 from galleries import Cast, people
 
@@ -120,9 +121,10 @@ def test_the_order_of_rows_does_not_matter():
     second = outliers(people(vectors[shuffled], np.array(labels)[shuffled], ids=shuffled), OutlierConfig())
     for one, other in zip(first, second, strict=True):
         assert one.num_rows > 0
-        assert one.drop(["score"] if "score" in one.column_names else ["within"]) == other.drop(
-            ["score"] if "score" in other.column_names else ["within"]
-        )
+        for name in one.column_names:
+            values = other[name].to_pylist()
+            close = one.schema.field(name).type == pa.float32()  # products of other shapes end on other last bits
+            assert one[name].to_pylist() == (pytest.approx(values, abs=1e-4) if close else values)
 
 
 def test_similarities_and_nearest_others_are_those_of_weighed_vectors():
