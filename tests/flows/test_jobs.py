@@ -1,13 +1,21 @@
-"""The ingest job on a cluster that ``ray start`` made, through ``ray job submit``."""
+"""The jobs on a cluster that ``ray start`` made, through ``ray job submit``."""
 
+import contextlib
 import json
+import os
+import shutil
+import signal
 import subprocess
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import ray_head
-from conftest import DEADLINE, content
+from conftest import DEADLINE, content, wait_until
+from crowd import Crowd
+from omokage.flows.find import FindConfig, find
 from omokage.store import Dataset
 
 pytestmark = pytest.mark.ray
@@ -21,11 +29,29 @@ def cluster():
         yield env
 
 
-def submit(env, *words):
-    """Return a finished ``ray job submit`` of the ingest job, as its docstring has it."""
+def submitted(env, script, *words):
+    """Return a started ``ray job submit``, as the docstring of the job has it."""
     job = [ray_head.RAY, "job", "submit", "--working-dir", ".", "--runtime-env", "cluster/runtime_env.yaml", "--"]
-    command = [str(word) for word in [*job, "python", "jobs/ingest.py", *words]]
-    return subprocess.run(command, env=env, cwd=REPOSITORY, capture_output=True, text=True, timeout=DEADLINE)
+    command = [str(word) for word in [*job, "python", f"jobs/{script}.py", *words]]
+    return subprocess.Popen(command, env=env, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def submit(env, *words):
+    """Return a finished ingest job."""
+    process = submitted(env, "ingest", *words)
+    out, err = process.communicate(timeout=DEADLINE)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def workers(env, title):
+    """Return the processes of the cluster's workers that are at a task of this name."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            named = entry.name.isdigit() and (entry / "cmdline").read_bytes().startswith(title.encode())
+            if named and env["RAY_AUTH_TOKEN"].encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+    return found
 
 
 def test_a_job_makes_the_dataset_that_the_command_makes(cluster, pictures, undisturbed, tmp_path):
@@ -35,6 +61,24 @@ def test_a_job_makes_the_dataset_that_the_command_makes(cluster, pictures, undis
     report = next(json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
     assert report["pictures"] == report["done"] == Dataset.open(str(undisturbed)).manifest().num_rows
     assert content(tmp_path / "dataset") == content(undisturbed)
+
+
+def test_workers_find_what_one_machine_finds_also_when_one_is_killed(cluster, tmp_path):
+    Crowd(folders=1500, faces=20, dim=256, seed=8).write(str(tmp_path / "far"))
+    shutil.copytree(tmp_path / "far", tmp_path / "here")
+    process = submitted(cluster, "find", tmp_path / "far", "--what", "collisions", "--json")
+    wait_until(lambda: bool(workers(cluster, "ray::_units")), process)
+    os.kill(workers(cluster, "ray::_units")[0], signal.SIGKILL)
+    out, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, out + err
+    find(str(tmp_path / "here"), FindConfig(what="collisions"))
+    for name in ("collisions", "collision_pairs"):
+        far, here = (pq.read_table(tmp_path / place / "findings" / f"{name}.parquet") for place in ("far", "here"))
+        assert far.num_rows
+        if name == "collision_pairs":  # sums in other threads differ in the last digits of a score
+            np.testing.assert_allclose(far["score"], here["score"], atol=1e-3)
+            far, here = far.drop_columns("score"), here.drop_columns("score")
+        assert far.equals(here)
 
 
 def test_a_job_that_fails_says_why_and_fails(cluster, tmp_path):
