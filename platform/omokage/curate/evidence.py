@@ -19,7 +19,7 @@ from omokage.curate.calibrate import bend, robust
 from omokage.curate.centres import Centres
 from omokage.curate.gallery import Gallery
 
-SAMPLE: Final = 2000
+SAMPLE: Final = 1500
 """People whose pairs tell what chance does."""
 
 HALVES: Final = 512
@@ -86,14 +86,13 @@ class Levels:
     """Variance of the bent likeness of two rests."""
     look: float
     """Variance of the bent likeness of two true looks."""
-    tail: tuple[float, float]
-    """Mean and width of the upper tail of the likeness of different people, in widths of its middle."""
+    tails: tuple[tuple[float, float, float], ...]
+    """Mean and width of the upper tail of the likeness of different people, in widths of its middle, by how much of the
+    true looks the two centres show (r_a r_b squared, which comes first): hard light tells most in small folders."""
     half: tuple[float, float]
     """Mean and width of the likeness of halves of folders, in widths that the rests' likeness explains."""
     pairs: int
     """Pairs of people in the dataset."""
-    same: float
-    """How many of them are expected to be one person."""
 
     def expected(self, reach_a: NDArray[np.float64], reach_b: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the likeness that two folders of one person have."""
@@ -107,7 +106,9 @@ class Levels:
     def log_odds(
         self, likeness: NDArray[np.float64], reach_a: NDArray[np.float64], reach_b: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return log10 of the odds that two folders are one person, against all pairs that could look so by chance.
+        """Return log10 of the odds that two folders are one person, if one pair of all pairs of the dataset is.
+
+        So however many pairs there are, fewer than one in all is expected to reach 0 by chance.
 
         Args:
             likeness: Cosine of the two centres.
@@ -115,7 +116,7 @@ class Levels:
             reach_b: Likewise.
         """
         odds = self._same(likeness, reach_a, reach_b) - self._different(likeness, reach_a, reach_b)
-        decimal: NDArray[np.float64] = (odds + np.log(self.same / max(self.pairs, 1))) / np.log(10)
+        decimal: NDArray[np.float64] = (odds - np.log(max(self.pairs, 1))) / np.log(10)
         return decimal
 
     def likelier_same(
@@ -151,9 +152,12 @@ class Levels:
         bent = bend(likeness, centre)
         r = ((likeness - centre) / (1 - centre)).clip(-0.999999, 0.999999)
         slope = np.where(np.abs(r) < 1e-3, 1, r / ((1 - r**2) * np.where(np.abs(bent) < 1e-9, 1, bent)))
-        z = (bent / width - self.tail[0]) / self.tail[1]
+        at, means, widths = np.array(self.tails).T
+        share = (reach_a * reach_b) ** 2
+        tail = np.interp(share, at, widths)
+        z = (bent / width - np.interp(share, at, means)) / tail
         density: NDArray[np.float64] = (
-            -0.5 * np.maximum(z, 0) ** 2 - np.log(width * self.tail[1]) + np.log(slope / (1 - centre))
+            -0.5 * np.maximum(z, 0) ** 2 - np.log(width * tail) + np.log(slope / (1 - centre))
         )
         return density
 
@@ -176,17 +180,13 @@ def measure(gallery: Gallery, people: Centres, seen: Looks, seed: int = 0) -> Le
         common=common,
         rest=rest,
         look=look,
-        tail=(0.0, 1.0),
+        tails=((1.0, 0.0, 1.0),),
         half=(0.0, 1.0),
         pairs=len(live) * (len(live) - 1) // 2,
-        same=1,
     )
     z_C = bend(likeness_C, levels.chance(a_C, b_C)) / levels._width(a_C, b_C)
-    levels = replace(levels, tail=_tail(z_C, len(some_K)), half=_halves(gallery, people, seen, levels))
-    for _ in range(2):  # how many are one person decides how much evidence is enough, and is seen with that evidence
-        found = np.count_nonzero(levels.log_odds(likeness_C, a_C, b_C) > 0) * levels.pairs / max(len(likeness_C), 1)
-        levels = replace(levels, same=max(1.0, found))
-    return levels
+    tails = _tails(z_C, both_C**2, len(some_K))
+    return replace(levels, tails=tails, half=_halves(gallery, people, seen, levels))
 
 
 def _variances(bent_C: NDArray[np.float64], share_C: NDArray[np.float64]) -> tuple[float, float]:
@@ -206,6 +206,17 @@ def _variances(bent_C: NDArray[np.float64], share_C: NDArray[np.float64]) -> tup
     slope, base = np.polyfit(at, variance, 1)
     rest, look = np.clip([base, base + slope], variance.min() / 2, variance.max() * 2).tolist()
     return rest, look
+
+
+def _tails(
+    z_C: NDArray[np.float64], share_C: NDArray[np.float64], people: int
+) -> tuple[tuple[float, float, float], ...]:
+    """Return the tails of three kinds of pairs, by what their centres show; of one kind where all show the same."""
+    low, high = np.quantile(share_C, [1 / 3, 2 / 3])
+    kinds = [share_C <= low, (share_C > low) & (share_C <= high), share_C > high]
+    if high - low < 0.1 or min(kind.sum() for kind in kinds) < 2000:
+        kinds = [np.ones(len(z_C), bool)]
+    return tuple((float(np.median(share_C[kind])), *_tail(z_C[kind], people)) for kind in kinds)
 
 
 def _tail(z_C: NDArray[np.float64], people: int) -> tuple[float, float]:
