@@ -1,6 +1,7 @@
 """Which faces of one person are one shot: each is held against a few better ones, until one is found or none is.
 
-Shape key: n faces of a person, B faces of a block, O faces of another block, T nearest ones, D numbers of an embedding.
+Shape key: n faces of a person, B faces of a block, H of them, O faces of another block,
+T nearest ones, D numbers of an embedding.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,17 +19,21 @@ from omokage.vision.likeness import Likeness, Look
 NEAREST: Final = 16
 """Better faces that may be candidates of one face: the most alike."""
 
-TRIED: Final = 4
-"""Kept faces with which the pixels of one face are compared at most; those whose small pictures fit best."""
+BELOW: Final = 3
+"""Of those, how many are candidates although they are below the threshold: copies of small faces are the third nearest
+at times."""
 
-HOPELESS: Final = 0.5
-"""Likeness of pixels below which the second try is the last."""
+TRIED: Final = 6
+"""Kept faces with which the pixels of one face are compared at most; those whose small pictures fit best."""
 
 BLOCK: Final = 2048
 """Faces on each side of one matrix product: 16 MB of similarities."""
 
 LOOKS: Final = 128
 """Chips held ready to be compared: up to 1.3 MB each."""
+
+NONE: Final = -2.0
+"""In place of a similarity where there is no such face."""
 
 EQUAL: Final = Likeness(1.0, 1.0, 0.0)
 """Of chips that are the same bytes."""
@@ -63,7 +68,7 @@ class Rule:
     threshold: float
     """Similarity from which faces are looked at, and listed."""
     floor: float
-    """Similarity from which the nearest face is looked at too; at most ``threshold``."""
+    """Similarity from which the nearest few are looked at too; at most ``threshold``."""
     pixels: float
     """Likeness of pixels from which two chips are one shot."""
 
@@ -125,32 +130,38 @@ class Person:
         """Faces that are kept but alike, each to the best face of its cluster."""
 
     def candidates(self) -> Iterator[Candidates]:
-        """Yield the faces that are like a better one: all those at the threshold, and the nearest one at the floor."""
+        """Yield the faces that have a better one at the floor, with those at the threshold and the nearest few."""
         for start in range(0, len(self.rows), BLOCK):
             place_BT, alike_BT = self._nearest(start)
             for face in np.flatnonzero(alike_BT[:, 0] >= self.rule.floor).tolist():
-                count = max(1, int((alike_BT[face] >= self.rule.threshold).sum()))
+                few = int((alike_BT[face, :BELOW] >= self.rule.floor).sum())
+                count = max(few, int((alike_BT[face] >= self.rule.threshold).sum()))
                 near = dict(zip(place_BT[face, :count].tolist(), alike_BT[face, :count].tolist(), strict=True))
                 yield Candidates(start + face, near)
 
     def _nearest(self, start: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return the nearest better faces of a block of faces and their similarities; -1 where there is none."""
+        """Return the nearest better faces of a block of faces, and their similarities: ``NONE`` below the floor."""
         mine_BD = self.vectors[self.rows[start : start + BLOCK]]
-        own_B1 = np.arange(start, start + len(mine_BD))[:, None]
-        place_BT = np.zeros((len(mine_BD), 0), np.int64)
-        alike_BT = np.zeros((len(mine_BD), 0), np.float32)
+        place_BT = np.zeros((len(mine_BD), NEAREST), np.int64)
+        alike_BT = np.full((len(mine_BD), NEAREST), NONE, np.float32)
         for other in range(0, start + 1, BLOCK):
             theirs_OD = mine_BD if other == start else self.vectors[self.rows[other : other + BLOCK]]
-            place_O = np.arange(other, other + len(theirs_OD))
-            alike_BO = np.where(place_O < own_B1, mine_BD @ theirs_OD.T, np.float32(-1))
-            place_BO = np.broadcast_to(place_O, alike_BO.shape)
-            if len(place_O) > NEAREST:
-                near_BT = np.argpartition(-alike_BO, NEAREST - 1, axis=1)[:, :NEAREST]
-                place_BO, alike_BO = np.take_along_axis(place_BO, near_BT, 1), np.take_along_axis(alike_BO, near_BT, 1)
-            place_BT, alike_BT = np.hstack([place_BT, place_BO]), np.hstack([alike_BT, alike_BO])
-            order_BT = np.lexsort((place_BT, -alike_BT), axis=1)[:, :NEAREST]
-            place_BT, alike_BT = np.take_along_axis(place_BT, order_BT, 1), np.take_along_axis(alike_BT, order_BT, 1)
-        return place_BT, np.minimum(alike_BT, 1)
+            alike_BO = mine_BD @ theirs_OD.T
+            if other == start:
+                place_B = np.arange(len(mine_BD))
+                alike_BO[place_B[:, None] <= place_B] = NONE  # no better faces, or itself
+            # most faces of most blocks are like nobody, and finding the nearest costs more than the product
+            hot = np.flatnonzero(alike_BO.max(axis=1) >= np.maximum(alike_BT[:, -1], self.rule.floor))
+            if not len(hot):
+                continue
+            alike_HO = np.minimum(alike_BO[hot], 1)
+            near_HT = np.argpartition(-alike_HO, min(NEAREST, alike_HO.shape[1]) - 1, axis=1)[:, :NEAREST]
+            place_HT = np.hstack([place_BT[hot], near_HT + other])
+            alike_HT = np.hstack([alike_BT[hot], np.take_along_axis(alike_HO, near_HT, 1)])
+            order_HT = np.lexsort((place_HT, -alike_HT), axis=1)[:, :NEAREST]
+            place_BT[hot] = np.take_along_axis(place_HT, order_HT, 1)
+            alike_BT[hot] = np.take_along_axis(alike_HT, order_HT, 1)
+        return place_BT, alike_BT
 
     def settle(self, these: Candidates, chips: Chips) -> None:
         """Find what a face is to those that are kept. Better faces must have been settled before."""
@@ -161,15 +172,12 @@ class Person:
         near = {place: alike for place, alike in near.items() if place not in self.gone}
         rows = {place: int(self.rows[place]) for place in near}
         found: dict[int, Found] = {}
-        for place in chips.likeliest(int(self.rows[face]), rows):
+        for place in chips.likeliest(int(self.rows[face]), rows)[:TRIED]:
             found[place] = self._look(face, place, near[place], chips)
             if found[place].kind in ("same_file", "same_shot"):
                 self.gone[face] = found[place]
                 self.listed.pop(place, None)  # it stands for others now, in a cluster of its own
                 return
-            seen = found[place].likeness
-            if len(found) == TRIED or (len(found) > 1 and seen is not None and seen.pixels < HOPELESS):
-                break
         self._list(face, near, found, chips)
 
     def _look(self, face: int, other: int, alike: float, chips: Chips) -> Found:
