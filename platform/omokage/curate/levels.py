@@ -36,6 +36,9 @@ LEAST: Final = 0.002
 MOST: Final = 0.2
 """Share of strangers: first guess, and bounds. Beyond them the levels above could not be estimated either."""
 
+SKEW: Final = 3.0
+"""How many times farther faces may stray downwards than upwards."""
+
 DOUBT: Final = 10
 """Pairs of people that weigh as much as the assumption that strangers are at right angles; faces, as that of WIDE."""
 
@@ -129,15 +132,23 @@ def _fit(own_N: NDArray[np.float64], others_N: NDArray[np.int64], strangers: flo
     part_N = square_N * (others_N - 1)
     pair = float(np.median((part_N + np.sqrt(part_N**2 + 4 * others_N * square_N)) / (2 * others_N)))
     pair = min(max(pair, 0.01), 0.9999)
-    middle_N = _own(pair, 0.0, stray, others_N)[0]
-    below_N = (middle_N - own_N)[own_N <= middle_N]
-    m_N = others_N[own_N <= middle_N]
+    below_N = _own(pair, 0.0, stray, others_N)[0] - own_N
+    # Strangers are all in the lower half, and of pairs each spoils two: the upper half tells how far to trust it.
+    lower, upper = (_spread(half * below_N, others_N, pair, stray) for half in (1, -1))
+    spread = max(min(lower, SKEW * upper), WIDE / float(np.sqrt(1 + len(own_N) / DOUBT)))
+    return Levels(pair, spread, strangers, stray)
+
+
+def _spread(away_N: NDArray[np.float64], others_N: NDArray[np.int64], pair: float, stray: float) -> float:
+    """Return the spread at which half of the distances that are not negative lie within MAD standard deviations."""
+    able_N = away_N >= 0
     low, high = 0.0, 1.0
-    for _ in range(20):  # the spread at which half of the lower half lies within MAD standard deviations
-        spread = (low + high) / 2
-        inside = float(np.mean(below_N <= MAD * _own(pair, spread, stray, m_N)[1])) if len(m_N) else 1.0
-        low, high = (low, spread) if inside >= 0.5 else (spread, high)
-    return Levels(pair, max(high, WIDE / np.sqrt(1 + len(own_N) / DOUBT)), strangers, stray)
+    for _ in range(20):
+        middle = (low + high) / 2
+        deviation_N = _own(pair, middle, stray, others_N[able_N])[1]
+        inside = np.count_nonzero(away_N[able_N] <= MAD * deviation_N)
+        low, high = (low, middle) if 2 * inside >= np.count_nonzero(able_N) else (middle, high)
+    return high
 
 
 def _own(
