@@ -116,7 +116,7 @@ class Levels:
             reach_b: Likewise.
         """
         odds = self._same(likeness, reach_a, reach_b) - self._different(likeness, reach_a, reach_b)
-        decimal: NDArray[np.float64] = (odds - np.log(max(self.pairs, 1))) / np.log(10)
+        decimal: NDArray[np.float64] = ((odds - np.log(max(self.pairs, 1))) / np.log(10)).clip(-999, 999)
         return decimal
 
     def likelier_same(
