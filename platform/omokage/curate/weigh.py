@@ -29,6 +29,9 @@ ROUNDS: Final = 2
 LOOSE: Final = 0.7
 """Share of the usual similarity within people, below which a folder teaches nothing."""
 
+DOUBT: Final = 10
+"""People who weigh as much as the assumption that people have nothing in common."""
+
 AT_ONCE: Final = 8192
 """Vectors weighed at once."""
 
@@ -41,12 +44,16 @@ class Weighed:
     """Vectors by row, weighed as they are read; unit length."""
 
     vectors: Vectors
+    common_D: NDArray[np.float32]
+    """What all people have in common, which is taken off."""
     weights_DD: NDArray[np.float32]
+    """What the rest is multiplied with."""
 
     def __getitem__(self, rows: Any) -> NDArray[np.float32]:
         """Return the weighed vectors of an array or slice of rows, shape (n, D)."""
-        weighed_ND = self.vectors[rows] @ self.weights_DD
-        weighed_ND /= np.sqrt(np.vecdot(weighed_ND, weighed_ND))[:, None].clip(1e-12)
+        weighed_ND = (self.vectors[rows] - self.common_D) @ self.weights_DD
+        length_N1 = np.sqrt(np.vecdot(weighed_ND, weighed_ND))[:, None].clip(1e-12)
+        np.divide(weighed_ND, length_N1, out=weighed_ND)
         return weighed_ND
 
 
@@ -56,7 +63,7 @@ def weighed(gallery: Gallery) -> Gallery:
     Source:
         Hatch, Kajarekar and Stolcke, "Within-class covariance normalization for SVM-based speaker recognition", 2006.
     """
-    lazy = Weighed(gallery.vectors, weights(gallery))
+    lazy = learnt(gallery)
     faces, dim = len(gallery.label_N), len(lazy.weights_DD)
     if faces * dim * 4 > HELD:
         return replace(gallery, vectors=lazy)
@@ -66,17 +73,21 @@ def weighed(gallery: Gallery) -> Gallery:
     return replace(gallery, vectors=held_ND)
 
 
-def weights(gallery: Gallery) -> NDArray[np.float32]:
-    """Return what to multiply vectors with, shape (D, D): the Cholesky factor of the inverse covariance within people.
+def learnt(gallery: Gallery) -> Weighed:
+    """Return the gallery's vectors, weighed.
 
-    The covariance is that of faces about the mean of the faces of their person that agree, over a sample of people,
-    shrunk towards a multiple of the identity; with one face a person it is the identity, and changes nothing.
+    The weights are the Cholesky factor of the inverse covariance within people: of faces about the mean of the faces of
+    their person that agree, over a sample of people, shrunk towards the identity; with one face a person they are the
+    identity. The mean of all people is taken off before, the less the fewer they are: of one it would be the person.
     """
     sample = _some_people(gallery)
-    weights_DD = np.eye(gallery.vectors[:1].shape[1], dtype=np.float32)
+    dim = gallery.vectors[:1].shape[1]
+    people = int(np.count_nonzero(sample.sizes))
+    common_D = (centres(sample).robust_PD.sum(axis=0) / (people + DOUBT)).astype(np.float32)
+    found = Weighed(gallery.vectors, common_D, np.eye(dim, dtype=np.float32))
     for _ in range(ROUNDS):
-        weights_DD = _learnt(sample, _sound(replace(sample, vectors=Weighed(gallery.vectors, weights_DD))))
-    return weights_DD
+        found = replace(found, weights_DD=_weights(sample, _sound(replace(sample, vectors=found))))
+    return found
 
 
 def _sound(sample: Gallery) -> NDArray[np.bool_]:
@@ -96,7 +107,7 @@ def _sound(sample: Gallery) -> NDArray[np.bool_]:
     return sound_N
 
 
-def _learnt(sample: Gallery, kept_N: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _weights(sample: Gallery, kept_N: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return the weights that the faces of ``kept_N`` teach."""
     dim = sample.vectors[:1].shape[1]
     faces, sums = [np.empty((0, dim), np.float32)], [np.empty((0, dim), np.float32)]
