@@ -51,7 +51,7 @@ class Weighed:
 
     def __getitem__(self, rows: Any) -> NDArray[np.float32]:
         """Return the weighed vectors of an array or slice of rows, shape (n, D)."""
-        weighed_ND = (self.vectors[rows] - self.common_D) @ self.weights_DD
+        weighed_ND: NDArray[np.float32] = np.matmul(self.vectors[rows] - self.common_D, self.weights_DD)
         length_N1 = np.sqrt(np.vecdot(weighed_ND, weighed_ND))[:, None].clip(1e-12)
         np.divide(weighed_ND, length_N1, out=weighed_ND)
         return weighed_ND
