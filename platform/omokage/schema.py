@@ -252,9 +252,9 @@ OUTLIERS: Final = _columns(
     ("uri", pa.string()),
     ("identity", pa.string()),
     ("kind", pa.string()),  # Outlier
-    ("score", pa.float32()),  # the bigger, the surer; what ranks
-    ("own", pa.float32()),  # similarity to the rest of its identity
-    ("other", pa.float32()),  # similarity to the nearest other identity
+    ("score", pa.float32()),  # logarithm of the odds that it does not belong; what ranks
+    ("own", pa.float32()),  # similarity to the rest of its identity, of weighed vectors (curate/weigh.py)
+    ("other", pa.float32()),  # similarity to the nearest other identity, likewise
     ("other_identity", pa.string()),
     ("lof", pa.float32()),  # local outlier factor within the identity; null with too few faces
     ("reason", pa.string()),
@@ -268,7 +268,7 @@ MIXED: Final = _columns(
     ("part", pa.int64()),  # 1: the biggest
     ("face_id", pa.string()),
     ("uri", pa.string()),
-    ("between", pa.float32()),  # mean similarity of the part to the other parts
+    ("between", pa.float32()),  # mean similarity of the part to the other parts, of weighed vectors
     ("within", pa.float32()),  # mean similarity within the part
 )
 """Identities that are really several people, with the faces of each."""
