@@ -49,3 +49,4 @@ format: install
 
 bench: install
 	$(BIN)/python -m tests.bench.ingest
+	$(BIN)/python -m tests.bench.find

@@ -8,11 +8,8 @@ running: of ours from the first picture read to the last shard written, of a pee
 over is drawn at the first run and kept (``inputs.py``).
 """
 
-import argparse
-import datetime
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,16 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench import inputs, machine, watch
+from tests.bench import inputs, watch
+from tests.bench.figures import CORES, Figure, measure, say
 from tests.bench.watch import Seen
 
 from omokage.source import Source
 
-CORES = 2
 OBJECT_STORE_MB = 128
 """Small enough for a machine of 4 GB."""
 
-RESULTS = Path(__file__).parent / "results"
 PICTURES = 16
 """Of each person."""
 
@@ -46,33 +42,6 @@ class Size:
 
 
 QUICK = Size(people=8, rounds=1, few=200, lots=600, listed=20_000)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Figure:
-    """One line of the result."""
-
-    what: str
-    peer: str
-    ours: str
-    ratio: float
-    """Ours to the peer's, or to the limit."""
-    least: float | None = None
-    """The ratio must reach this,"""
-    most: float | None = None
-    """or stay below this; with neither, the figure is for information."""
-    notes: tuple[str, ...] = ()
-
-    def row(self) -> str:
-        """Return the figure as a row of the table."""
-        if self.least is not None:
-            target, met = f">= {self.least:g}", self.ratio >= self.least
-        elif self.most is not None:
-            target, met = f"<= {self.most:g}", self.ratio <= self.most
-        else:
-            target, met = "", None
-        verdict = {None: "", True: "met", False: "**missed**"}[met]
-        return f"| {self.what} | {self.peer} | {self.ours} | {self.ratio:.2f} | {target} | {verdict} |"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -244,49 +213,9 @@ FIGURES: dict[str, Callable[[Size], list[Figure]]] = {
 }
 
 
-def say(line: str) -> None:
-    """Tell whoever waits."""
-    sys.stderr.write(line + "\n")
-
-
-def document(figures: list[Figure], about: list[str]) -> str:
-    """Return the result file."""
-    lines = ["# Figures of ingest", "", *about, ""]
-    lines += ["| what | peer or limit | ours | ratio | target | |", "|---|---|---|---|---|---|"]
-    lines += [figure.row() for figure in figures]
-    for figure in figures:
-        if figure.notes:
-            lines += ["", f"## {figure.what}", "", *(f"- {note}" for note in figure.notes)]
-    return "\n".join(lines) + "\n"
-
-
 def main() -> None:
-    """Measure what is asked for, and write it down."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.ingest", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=FIGURES, default=list(FIGURES), metavar="NAME")
-    parser.add_argument("--out", type=Path, help="result file; by default named by hardware and date")
-    parser.add_argument("--quick", action="store_true", help="a smoke test over few pictures; keeps no result file")
-    asked = parser.parse_args()
-    now = datetime.datetime.now(datetime.UTC)
-    machine.keep_to(CORES)
-    about = [
-        f"- Command: python -m tests.bench.ingest {' '.join(sys.argv[1:])}".rstrip(),
-        f"- Begun: {now:%Y-%m-%d %H:%M} UTC",
-        *machine.lines(),
-        f"- Load before: {machine.load():.2f}",
-    ]
-    figures: list[Figure] = []
-    for name in asked.only:
-        say(f"{name} (load {machine.load():.2f})")
-        figures += FIGURES[name](QUICK if asked.quick else Size())
-    took = (datetime.datetime.now(datetime.UTC) - now).total_seconds()
-    text = document(figures, [*about, f"- Load after: {machine.load():.2f}; took {took / 60:.1f} minutes"])
-    sys.stdout.write(text)
-    out = asked.out or (None if asked.quick else RESULTS / f"ingest_{machine.name()}_{now:%Y-%m-%d}.md")
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
-        say(f"written to {out}")
+    """Measure."""
+    measure("ingest", FIGURES, Size(), QUICK)
 
 
 if __name__ == "__main__":

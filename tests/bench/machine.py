@@ -17,6 +17,9 @@ PACKAGES = (
     "openvino",
     "onnxruntime",
     "pillow",
+    "faiss-cpu",
+    "torch",
+    "scikit-learn",
 )
 
 

@@ -36,6 +36,9 @@ PAIRS_AT_ONCE: Final = 64
 LISTED: Final = -1.0
 """Odds (log10) from which a pair is listed although no two of its faces reach the threshold."""
 
+DIGITS: Final = 2
+"""Of a score: sums in other threads differ in later ones."""
+
 LOOKED_INTO: Final = -3.0
 """Odds (log10) from which the faces of a pair are looked at one by one."""
 
@@ -109,7 +112,8 @@ def _candidates(seen: Looks, levels: Levels, hits: Hits, config: CollisionConfig
             for s in range(0, len(key_C), 65536)
         ]
     )
-    score = levels.log_odds(likeness, seen.reach_P[label_a], seen.reach_P[label_b])
+    odds = levels.log_odds(likeness, seen.reach_P[label_a], seen.reach_P[label_b])
+    score = np.round(odds, DIGITS)
     at = np.full(len(key_C), -1)
     at[np.searchsorted(key_C, keys[0])] = np.arange(len(keys[0]))
     return Pairs(label_a, label_b, likeness, score, at, hits)

@@ -51,6 +51,8 @@ class Collided:
     gap: float = 0.0
     compared: float = 0.0
     """Pairs of codes compared by this run."""
+    join_seconds: float = 0.0
+    """Of the join alone."""
     recall: Recall | None = None
     """Of pairs of two people, on a sample that was searched exactly; None where all pairs are compared."""
     recall_any: Recall | None = None

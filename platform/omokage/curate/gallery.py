@@ -4,7 +4,7 @@ Shape key: N faces, P people, D numbers of an embedding.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, Protocol
 
@@ -44,17 +44,34 @@ class Gallery:
     """Return the chips (JPEG) of some rows; empty where a dataset has none."""
 
     @cached_property
-    def order(self) -> NDArray[np.int64]:
-        """Rows sorted by label, then by face_id: people are runs, ``NOBODY`` first. No matter how rows are stored."""
+    def rank(self) -> NDArray[np.int64]:
+        """Each row's place by face_id."""
         ids = self.faces["face_id"].combine_chunks()
         rank_N = np.empty(len(ids), np.int64)
         rank_N[pc.array_sort_indices(ids).to_numpy()] = np.arange(len(ids))
-        return np.lexsort((rank_N, self.label_N))
+        return rank_N
+
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        """Rows sorted by label, then by face_id: people are runs, ``NOBODY`` first. No matter how rows are stored."""
+        return np.lexsort((self.rank, self.label_N))
 
     @cached_property
     def bounds(self) -> NDArray[np.int64]:
         """Where each person's run begins in ``order``, and the end of the last."""
         return np.searchsorted(self.label_N[self.order], np.arange(len(self.names) + 1))
+
+    def with_vectors(self, vectors: Vectors) -> "Gallery":
+        """Return the same rows and people with other vectors."""
+        other = replace(self, vectors=vectors)
+        other.__dict__.update(rank=self.rank, order=self.order)  # sorting ten million ids takes its time
+        return other
+
+    def with_labels(self, label_N: NDArray[np.int32]) -> "Gallery":
+        """Return the same rows with other labels."""
+        other = replace(self, label_N=label_N)
+        other.__dict__.update(rank=self.rank)
+        return other
 
     def rows(self, label: int) -> NDArray[np.int64]:
         """Return the rows of a person, sorted by face_id."""

@@ -66,11 +66,11 @@ def weighed(gallery: Gallery) -> Gallery:
     lazy = learnt(gallery)
     faces, dim = len(gallery.label_N), len(lazy.weights_DD)
     if faces * dim * 4 > HELD:
-        return replace(gallery, vectors=lazy)
+        return gallery.with_vectors(lazy)
     held_ND = np.empty((faces, dim), np.float32)
     for start in range(0, faces, AT_ONCE):
         held_ND[start : start + AT_ONCE] = lazy[start : start + AT_ONCE]
-    return replace(gallery, vectors=held_ND)
+    return gallery.with_vectors(held_ND)
 
 
 def learnt(gallery: Gallery) -> Weighed:
@@ -86,7 +86,7 @@ def learnt(gallery: Gallery) -> Weighed:
     common_D = (centres(sample).robust_PD.sum(axis=0) / (people + DOUBT)).astype(np.float32)
     found = Weighed(gallery.vectors, common_D, np.eye(dim, dtype=np.float32))
     for _ in range(ROUNDS):
-        found = replace(found, weights_DD=_weights(sample, _sound(replace(sample, vectors=found))))
+        found = replace(found, weights_DD=_weights(sample, _sound(sample.with_vectors(found))))
     return found
 
 
@@ -132,7 +132,7 @@ def _some_people(gallery: Gallery) -> Gallery:
     chosen = np.zeros(len(gallery.names), bool)
     chosen[able[: int(np.searchsorted(np.cumsum(gallery.sizes[able]), SAMPLE)) + 1]] = True
     label_N = np.where((gallery.label_N >= 0) & chosen[gallery.label_N], gallery.label_N, NOBODY).astype(np.int32)
-    return replace(gallery, label_N=label_N)
+    return gallery.with_labels(label_N)
 
 
 def _shrunk(cov_DD: NDArray[np.float64], freedom: int) -> NDArray[np.float64]:

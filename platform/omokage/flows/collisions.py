@@ -5,6 +5,7 @@ found before is kept with the index, with the threshold and the lists to probe t
 """
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
@@ -60,6 +61,9 @@ class Found:
     rule: Rule
     recall: tuple[Recall, Recall] | None
     compared: float
+    """Pairs of codes."""
+    seconds: float
+    """Of the join alone."""
 
 
 def collisions(
@@ -88,14 +92,15 @@ def collisions(
         device=settings.device,
     )
     done: list[tuple[str, int]] = [tuple(each) for each in state["joins"]] if state else []
-    compared = 0.0
+    compared, began = 0.0, time.perf_counter()
     if terms.new_from < len(names):
         joining = Joining(index.work, index.faces, gallery.label_N, terms, settings.most)
         joining.run(settings.where, settings.memory, on_progress)
         done.append((joining.folder, len(joining.units)))
         compared = joining.join.pairs()
         _remember(index, terms, calibration, settings, done)
-    return Found(lambda: _parts(index.work, done), rule, _recall(seen, index.faces, rule), compared)
+    took = time.perf_counter() - began
+    return Found(lambda: _parts(index.work, done), rule, _recall(seen, index.faces, rule), compared, took)
 
 
 def leaks(here: Index, other: Index, settings: JoinSettings, on_progress: OnProgress) -> Found | None:
@@ -123,10 +128,12 @@ def leaks(here: Index, other: Index, settings: JoinSettings, on_progress: OnProg
         labels=labels_key(side_N),
         device=settings.device,
     )
+    began = time.perf_counter()
     joining = Joining(here.work, faces, side_N, terms, settings.most)
     joining.run(settings.where, settings.memory, on_progress)
     parts = [(joining.folder, len(joining.units))]
-    return Found(lambda: _parts(here.work, parts), rule, _recall(seen, faces, rule), joining.join.pairs())
+    took = time.perf_counter() - began
+    return Found(lambda: _parts(here.work, parts), rule, _recall(seen, faces, rule), joining.join.pairs(), took)
 
 
 def remembered(index: Index, fmr: float) -> Calibration | None:

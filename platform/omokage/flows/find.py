@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -21,7 +21,8 @@ from omokage.curate.gallery import NOBODY, Gallery
 from omokage.curate.histogram import plot
 from omokage.curate.matches import Matches
 from omokage.curate.outliers import OutlierConfig, outliers
-from omokage.curate.same_face import SameFaceConfig, same_face
+from omokage.curate.same_face import SameFaceConfig, find_floor, judge, numbered
+from omokage.curate.weigh import weighed
 from omokage.errors import ConfigError, DatasetError
 from omokage.flows import collisions
 from omokage.flows.cluster import ClusterConfig
@@ -31,12 +32,15 @@ from omokage.flows.findings import Findings, write_csv
 from omokage.flows.index import Chips, Index, guest, same_origin, up_to_date
 from omokage.index import plan, product
 from omokage.index.faces import Faces
-from omokage.index.threads import cores
+from omokage.index.threads import cores, each
 from omokage.report import tally
 from omokage.source import resolver
 from omokage.store import Dataset
 
 WHAT: Final = ("collisions", "same-face", "outliers", "leaks")
+
+FACES_AT_ONCE: Final = 1024
+"""Whose shots are judged by one thread at a time."""
 
 RESERVED: Final = 600_000_000
 """Bytes that programs and libraries take."""
@@ -142,6 +146,7 @@ class _Finder:
         self.on_progress = on_progress
         self.seconds: dict[str, float] = {}
         self.warnings: list[str] = []
+        self.space: Gallery | None = None
         self.device = config.device or product.device()
         self.speed = plan.speed(data.dim, cores(), self.device)
         self.plan = self._plan()
@@ -154,6 +159,12 @@ class _Finder:
     @property
     def gallery(self) -> Gallery:
         return self.index.gallery
+
+    def _space(self) -> Gallery:
+        """Return the gallery in weighed vectors, made once."""
+        if self.space is None:
+            self.space = weighed(self.gallery)
+        return self.space
 
     @property
     def _for_building(self) -> int:
@@ -259,9 +270,9 @@ class _Finder:
         rows = self.findings.tables("collisions", schema.COLLISIONS, tables)
         pairs = schema.COLLISION_PAIRS.empty_table()
         if calibration is not None:
-            pairs = collision_pairs(self.gallery, matches.hits(), calibration, CollisionConfig())
-            name = self.data.head.recipe["encoder"].get("name", "")
-            self.findings.data("histogram.png", plot(calibration, threshold, f"{name}: {self.data.folder.url}"))
+            level = replace(calibration, threshold=threshold)
+            pairs = collision_pairs(self.gallery, matches.hits(), level, CollisionConfig(), self._space())
+            self.findings.data("histogram.png", plot(calibration, threshold))
         self.findings.table("collision_pairs", pairs)
         return self._collided(found, threshold, calibration, rows, pairs)
 
@@ -273,6 +284,7 @@ class _Finder:
                 return found
             with self._timed("index"):
                 self.index = up_to_date(self.data, self._for_building, self.speed, rebuild=True, lists=other)
+                self.space = None
         found = attempt()
         assert found is not None, "one list finds all"
         return found
@@ -291,6 +303,7 @@ class _Finder:
             ranks=found.rule.ranks,
             gap=found.rule.gap,
             compared=found.compared,
+            join_seconds=round(found.seconds, 3),
             recall=found.recall[0] if found.recall else None,
             recall_any=found.recall[1] if found.recall else None,
             pairs=rows,
@@ -324,7 +337,8 @@ class _Finder:
         people = schema.COLLISION_PAIRS.empty_table()
         if calibration is not None:
             hits = Matches(found.parts, pair, threshold).hits()
-            people = leaking.across(collision_pairs(pair, hits, calibration, CollisionConfig()))
+            level = replace(calibration, threshold=threshold)
+            people = leaking.across(collision_pairs(pair, hits, level, CollisionConfig()))
         self.findings.table("leak_people", people)
         return self._collided(found, threshold, calibration, rows, people), kinds
 
@@ -334,7 +348,13 @@ class _Finder:
         return guest(self.index, self.other, self._for_building)
 
     def _same_face(self) -> dict[str, int]:
-        table = same_face(self.gallery, SameFaceConfig(threshold=self.config.same_face_threshold))
+        config = SameFaceConfig(threshold=self.config.same_face_threshold)
+        floor = find_floor(self.gallery, config)
+
+        def judged(people: tuple[int, int]) -> pa.Table:
+            return judge(self.gallery, config, floor, *people)
+
+        table = numbered(each(judged, self.gallery.people(FACES_AT_ONCE)))
         self.findings.table("same_face", table)
         drop = table.filter(pc.invert(table["keep"])).num_rows
         return {"clusters": int(pc.count_distinct(table["cluster"]).as_py()), "to_drop": drop} | tally(table["kind"])
