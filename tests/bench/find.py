@@ -161,7 +161,7 @@ def exact(size: Size) -> list[Figure]:
             bare.append(peer("sgemm", file, Path(folder) / "none.npy")["gflops"])
             shutil.rmtree(data / "index", ignore_errors=True)
             for kind in ("float32", "int8"):
-                up_to_date(Dataset.open(str(data)), 1 << 30, Speed(kind, speed.pairs), rebuild=True, lists=1)
+                up_to_date(Dataset.open(str(data)), Speed(kind, speed.pairs), rebuild=True, lists=1)
                 report = find(str(data), FindConfig(what="collisions", threshold=THRESHOLD))
                 assert report.collisions is not None
                 pairs = report.plan.pairs

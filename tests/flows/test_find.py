@@ -126,7 +126,7 @@ def test_findings_do_not_depend_on_shards(dataset, tmp_path):
 
 def test_lists_give_a_subset_of_all_pairs_and_say_how_many_they_miss(dataset, tmp_path):
     data = copied(dataset, tmp_path / "data")
-    up_to_date(Dataset.open(data), 1 << 30, Speed("int8", 1e9), lists=100)
+    up_to_date(Dataset.open(data), Speed("int8", 1e9), lists=100)
     report = find(data, FindConfig(what="collisions", recall=0.99))
     assert report.collisions is not None and report.collisions.lists == 100
     truth, found = true_pairs(dataset, report.collisions.threshold), found_pairs(data)

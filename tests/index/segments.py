@@ -19,7 +19,6 @@ def made(
     label_N: NDArray[np.int32],
     coder: Coder,
     centroids_LD: NDArray[np.float32],
-    memory: int = 1 << 30,
 ) -> tuple[Segment, NDArray[np.int64]]:
     """Return a segment, and the source row of each of its rows."""
 
@@ -29,9 +28,8 @@ def made(
 
     scratch = place.with_name(f"{place.name}.part")
     scratch.mkdir(parents=True)
-    builder = Builder(scratch, coder, centroids_LD, memory)
-    order_N = builder.order(blocks, label_N, np.arange(len(label_N)))
-    builder.vectors(blocks, order_N, vectors_ND.shape[1])
+    builder = Builder(scratch, coder, centroids_LD)
+    order_N = builder.write(blocks(), label_N, np.arange(len(label_N)))
     builder.save("shards", np.zeros(len(label_N), np.int32))
     builder.save("shard_rows", order_N.astype(np.int32))
     builder.finish(place)

@@ -108,13 +108,12 @@ def test_of_two_sets_only_pairs_across_count(crowd, tmp_path):
     assert len(found) > 0.99 * len(want) > 100
 
 
-def test_passes_over_the_source_make_no_difference(crowd, tmp_path):
+def test_a_row_has_its_own_vector(crowd, tmp_path):
     coder, centroids = lists_of(crowd, "int8", 30)
-    once, order_a = made(tmp_path / "once", *crowd, coder, centroids)
-    often, order_b = made(tmp_path / "often", *crowd, coder, centroids, memory=100 * 4 * 128)
-    assert np.array_equal(order_a, order_b)
-    assert np.array_equal(once.vectors_ND, often.vectors_ND)
-    assert np.array_equal(once.vectors_ND, crowd[0][order_a])
+    segment, source_N = made(tmp_path / "s", *crowd, coder, centroids)
+    rows = np.random.default_rng(0).permutation(len(segment))
+    assert np.array_equal(Faces([segment])[rows], crowd[0][source_N[rows]])
+    assert np.array_equal(coder.encode(crowd[0][source_N])[0], segment.codes_NE)
 
 
 def test_many_equal_vectors_cost_memory_of_blocks_only_and_give_all_their_pairs(tmp_path):

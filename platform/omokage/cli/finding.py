@@ -45,12 +45,10 @@ def index(argv: list[str]) -> str:
         dataset: DatasetPlace
         rebuild: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
         """Make it anew."""
-        memory: str = "4GB"
-        """Memory to use, about."""
         json: Json = False
 
     asked = parse(Index, argv, "index")
-    report = flow(asked.dataset, asked.rebuild, asked.memory)
+    report = flow(asked.dataset, asked.rebuild)
     return report.json() if asked.json else report.text()
 
 

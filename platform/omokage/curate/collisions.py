@@ -22,7 +22,7 @@ from omokage.curate.calibrate import Calibration
 from omokage.curate.centres import centres
 from omokage.curate.collision_table import Judged, Pairs, table
 from omokage.curate.evidence import Levels, Looks
-from omokage.curate.gallery import Gallery
+from omokage.curate.gallery import NOBODY, Gallery
 from omokage.curate.hits import Hits
 from omokage.curate.weigh import weighed
 from omokage.errors import ConfigError
@@ -51,8 +51,8 @@ class CollisionConfig:
     """Odds, as a power of ten, from which two folders are proposed as one person."""
     fit: float = 0.6
     """Share of each folder's faces that must fit the other folder, [0, 1]."""
-    faces: int = 64
-    """Faces of a folder to look at one by one, at least 1."""
+    faces: int = 32
+    """Faces of a folder that its evidence is taken from, at least 1: more do not make it clearer."""
     people: int = 100_000
     """Up to so many people all pairs of centres are compared; above, only pairs with a hit."""
     seed: int = 0
@@ -73,7 +73,6 @@ def collision_pairs(
     hits: Hits,
     calibration: Calibration,
     config: CollisionConfig,
-    space: Gallery | None = None,
 ) -> pa.Table:
     """Return pairs of people with evidence that they are one, as ``schema.COLLISION_PAIRS``, the strongest first.
 
@@ -85,17 +84,30 @@ def collision_pairs(
         hits: What the join found at ``calibration.threshold``.
         calibration: For the threshold.
         config: How to judge.
-        space: The gallery with weighed vectors, where it is at hand.
     """
     if np.count_nonzero(gallery.sizes) < 2:
         return schema.COLLISION_PAIRS.empty_table()
-    space = space or weighed(gallery)
+    space = weighed(_some_faces(gallery, config.faces))
     people = centres(space)
     seen = evidence.looks(space, people)
     levels = evidence.measure(space, people, seen, config.seed)
     pairs = _candidates(seen, levels, hits, config)
     fit_a, fit_b = _fits(space, seen, levels, pairs, config)
     return table(gallery, Judged(seen, levels, pairs, fit_a, fit_b), calibration.threshold, (config.cut, config.fit))
+
+
+def _some_faces(gallery: Gallery, most: int) -> Gallery:
+    """Return a gallery in which every person has at most so many faces, spread over all by face_id."""
+    if gallery.sizes.max(initial=0) <= most:
+        return gallery
+    size_N = gallery.sizes[gallery.label_N]
+    place_N = np.empty(len(gallery.order), np.int64)
+    place_N[gallery.order] = np.arange(len(gallery.order))
+    place_N -= gallery.bounds[gallery.label_N]
+    step = place_N * most // size_N.clip(1)
+    before = (place_N - 1) * most // size_N.clip(1)
+    kept_N = (size_N <= most) | (place_N == 0) | (step != before)
+    return gallery.with_labels(np.where(kept_N, gallery.label_N, NOBODY).astype(np.int32))
 
 
 def _candidates(seen: Looks, levels: Levels, hits: Hits, config: CollisionConfig) -> Pairs:

@@ -57,6 +57,18 @@ class Weighed:
         return weighed_ND
 
 
+@dataclass(frozen=True)
+class Held:
+    """Vectors of some rows in memory; of nobody's faces there are none."""
+
+    held_nD: NDArray[np.float32]
+    place_N: NDArray[np.int64]
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:
+        """Return the vectors of an array or slice of rows, shape (n, D)."""
+        return self.held_nD[self.place_N[rows]]
+
+
 def weighed(gallery: Gallery) -> Gallery:
     """Return the gallery with weighed vectors; the same rows and people.
 
@@ -64,13 +76,15 @@ def weighed(gallery: Gallery) -> Gallery:
         Hatch, Kajarekar and Stolcke, "Within-class covariance normalization for SVM-based speaker recognition", 2006.
     """
     lazy = learnt(gallery)
-    faces, dim = len(gallery.label_N), len(lazy.weights_DD)
-    if faces * dim * 4 > HELD:
+    rows, dim = np.sort(gallery.order[gallery.bounds[0] :]), len(lazy.weights_DD)
+    if len(rows) * dim * 4 > HELD:
         return gallery.with_vectors(lazy)
-    held_ND = np.empty((faces, dim), np.float32)
-    for start in range(0, faces, AT_ONCE):
-        held_ND[start : start + AT_ONCE] = lazy[start : start + AT_ONCE]
-    return gallery.with_vectors(held_ND)
+    held_nD = np.empty((len(rows), dim), np.float32)
+    for start in range(0, len(rows), AT_ONCE):
+        held_nD[start : start + AT_ONCE] = lazy[rows[start : start + AT_ONCE]]
+    place_N = np.zeros(len(gallery.label_N), np.int64)
+    place_N[rows] = np.arange(len(rows))
+    return gallery.with_vectors(Held(held_nD, place_N))
 
 
 def learnt(gallery: Gallery) -> Weighed:

@@ -22,7 +22,6 @@ from omokage.curate.histogram import plot
 from omokage.curate.matches import Matches
 from omokage.curate.outliers import OutlierConfig, outliers
 from omokage.curate.same_face import SameFaceConfig, find_floor, judge, numbered
-from omokage.curate.weigh import weighed
 from omokage.errors import ConfigError, DatasetError
 from omokage.flows import collisions
 from omokage.flows.cluster import ClusterConfig
@@ -146,29 +145,18 @@ class _Finder:
         self.on_progress = on_progress
         self.seconds: dict[str, float] = {}
         self.warnings: list[str] = []
-        self.space: Gallery | None = None
         self.device = config.device or product.device()
         self.speed = plan.speed(data.dim, cores(), self.device)
         self.plan = self._plan()
         if on_plan:
             on_plan(self.plan)
         with self._timed("index"):
-            self.index = up_to_date(data, self._for_building, self.speed)
+            self.index = up_to_date(data, self.speed)
         self.findings = Findings(self.index.work)
 
     @property
     def gallery(self) -> Gallery:
         return self.index.gallery
-
-    def _space(self) -> Gallery:
-        """Return the gallery in weighed vectors, made once."""
-        if self.space is None:
-            self.space = weighed(self.gallery)
-        return self.space
-
-    @property
-    def _for_building(self) -> int:
-        return (self.config.bytes - RESERVED) // 2
 
     def run(self) -> FindReport:
         """Return the report of all that was asked for."""
@@ -271,7 +259,7 @@ class _Finder:
         pairs = schema.COLLISION_PAIRS.empty_table()
         if calibration is not None:
             level = replace(calibration, threshold=threshold)
-            pairs = collision_pairs(self.gallery, matches.hits(), level, CollisionConfig(), self._space())
+            pairs = collision_pairs(self.gallery, matches.hits(), level, CollisionConfig())
             self.findings.data("histogram.png", plot(calibration, threshold))
         self.findings.table("collision_pairs", pairs)
         return self._collided(found, threshold, calibration, rows, pairs)
@@ -283,8 +271,7 @@ class _Finder:
             if (found := attempt()) is not None:
                 return found
             with self._timed("index"):
-                self.index = up_to_date(self.data, self._for_building, self.speed, rebuild=True, lists=other)
-                self.space = None
+                self.index = up_to_date(self.data, self.speed, rebuild=True, lists=other)
         found = attempt()
         assert found is not None, "one list finds all"
         return found
@@ -345,7 +332,7 @@ class _Finder:
     def _guest(self) -> Index:
         """Return the other dataset's faces in this index's lists."""
         assert self.other is not None
-        return guest(self.index, self.other, self._for_building)
+        return guest(self.index, self.other)
 
     def _same_face(self) -> dict[str, int]:
         config = SameFaceConfig(threshold=self.config.same_face_threshold)

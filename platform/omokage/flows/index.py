@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from omokage import config as settings
 from omokage import schema
 from omokage.curate.gallery import COLUMNS, Gallery, labelled
 from omokage.errors import DatasetError
@@ -45,8 +44,8 @@ OFF: Final = 1e-3
 TAKEN: Final = 1 << 20
 """Faces whose rows are put into order at once."""
 
-ALIKE: Final = 32
-"""Blocks are read so many shards at a time."""
+BLOCK: Final = 4096
+"""Faces whose lists are found by one thread at a time."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Index:
     """Rows whose face the dataset no longer has."""
 
 
-def up_to_date(data: Dataset, memory: int, speed: plan.Speed, rebuild: bool = False, lists: int | None = None) -> Index:
+def up_to_date(data: Dataset, speed: plan.Speed, rebuild: bool = False, lists: int | None = None) -> Index:
     """Return the index of a dataset, made or brought up to date; ``lists`` of a new one are chosen if None."""
     work = Workspace(data.folder)
     old = None if rebuild else work.head()
@@ -84,7 +83,7 @@ def up_to_date(data: Dataset, memory: int, speed: plan.Speed, rebuild: bool = Fa
             head, centroids = _trained(data, work, shards, speed, lists)
         else:
             centroids = work.load(f"centroids-{_id(head)}")
-        head = replace(head, parts=(*head.parts, _segment(data, work, head, fresh, centroids, memory)))
+        head = replace(head, parts=(*head.parts, _segment(data, work, head, fresh, centroids)))
         work.write(head)
         work.sweep(head)
     if head is None:
@@ -92,12 +91,12 @@ def up_to_date(data: Dataset, memory: int, speed: plan.Speed, rebuild: bool = Fa
     return _open(data, work, head, added)
 
 
-def index(dataset: str, rebuild: bool = False, memory: str = "4GB") -> IndexReport:
+def index(dataset: str, rebuild: bool = False) -> IndexReport:
     """Return the report of making a dataset's index, or bringing it up to date."""
     began = time.time()
     data = Dataset.open(dataset)
     with data.locked():
-        found = up_to_date(data, settings.size(memory, "memory") // 2, plan.speed(data.dim, cores()), rebuild)
+        found = up_to_date(data, plan.speed(data.dim, cores()), rebuild)
     return IndexReport(
         dataset=data.folder.url,
         faces=len(found.faces) - found.dead,
@@ -158,16 +157,23 @@ def _sample(data: Dataset, shards: list[Shard], count: int) -> NDArray[np.float3
 
 
 def _tables(data: Dataset, shards: list[Shard], columns: list[str]) -> Iterator[pa.Table]:
-    """Yield columns of the shards' faces, some shards at a time."""
-    for start in range(0, len(shards), ALIKE):
-        some = shards[start : start + ALIKE]
-        yield pa.concat_tables(read_table(data.folder, shard.file("faces"), columns) for shard in some)
+    """Yield columns of the shards' faces: small shards together, a big one alone, since joining them copies."""
+    some: list[pa.Table] = []
+    for shard in shards:
+        some.append(read_table(data.folder, shard.file("faces"), columns))
+        if sum(table.num_rows for table in some) >= BLOCK:
+            yield pa.concat_tables(some)
+            some = []
+    if some:
+        yield pa.concat_tables(some)
 
 
 def _blocks(data: Dataset, shards: list[Shard]) -> Iterator[NDArray[np.float32]]:
     """Yield the vectors of the shards, unit length; those that are no direction are zeros."""
     for table in _tables(data, shards, ["embedding"]):
-        yield _unit(schema.vectors(table["embedding"].combine_chunks(), data.dim))[0]
+        vectors_ND = schema.vectors(table["embedding"].combine_chunks(), data.dim)
+        for start in range(0, len(vectors_ND), BLOCK):
+            yield _unit(vectors_ND[start : start + BLOCK])[0]
 
 
 def _unit(vectors_ND: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -183,7 +189,7 @@ def _unit(vectors_ND: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray
 
 
 def _segment(
-    data: Dataset, work: Workspace, head: IndexHead, shards: list[Shard], centroids: NDArray[np.float32], memory: int
+    data: Dataset, work: Workspace, head: IndexHead, shards: list[Shard], centroids: NDArray[np.float32]
 ) -> Part:
     """Return the segment of some shards, written."""
     name = hashlib.sha256(" ".join([_id(head), *(shard.name for shard in shards)]).encode()).hexdigest()[:20]
@@ -191,14 +197,13 @@ def _segment(
     if work.place(name).exists():
         return part  # of a run that was stopped
     scratch = work.scratch(name)
-    builder = Builder(scratch, head.coder, centroids, memory)
+    builder = Builder(scratch, head.coder, centroids)
     table = pa.concat_tables(_tables(data, shards, COLUMNS))
     label_N, _ = labelled(table["identity"], np.ones(table.num_rows, bool))
     rank_N = np.empty(table.num_rows, np.int64)
     rank_N[pc.array_sort_indices(table["face_id"].combine_chunks()).to_numpy()] = np.arange(table.num_rows)
 
-    order_N = builder.order(lambda: _blocks(data, shards), label_N, rank_N)
-    builder.vectors(lambda: _blocks(data, shards), order_N, data.dim)
+    order_N = builder.write(_blocks(data, shards), label_N, rank_N)
     counts = [shard.faces for shard in shards]
     builder.save("shards", np.repeat(np.arange(len(shards)), counts)[order_N].astype(np.int32))
     builder.save("shard_rows", training.within(np.array(counts))[order_N].astype(np.int32))
@@ -229,7 +234,7 @@ def _open(data: Dataset, work: Workspace, head: IndexHead, added: int) -> Index:
     return Index(data, work, head, faces, alive_N & usable_N, gallery, unusable, added, dead)
 
 
-def guest(here: Index, other: Dataset, memory: int) -> Index:
+def guest(here: Index, other: Dataset) -> Index:
     """Return another dataset's faces in the lists of an index, to be joined with it. That index stays what it was.
 
     Raises:
@@ -240,7 +245,7 @@ def guest(here: Index, other: Dataset, memory: int) -> Index:
     if not shards:
         raise DatasetError(f"{other.folder.url} has no faces: run omokage ingest first")
     centroids = here.work.load(f"centroids-{_id(here.head)}")
-    part = _segment(other, here.work, here.head, shards, centroids, memory)
+    part = _segment(other, here.work, here.head, shards, centroids)
     return _open(other, here.work, replace(here.head, parts=(part,)), part.faces)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from omokage import config as settings
 from omokage import schema
 from omokage.curate.found import Answer, AskedFace, SearchReport
 from omokage.errors import ConfigError, DatasetError, SourceError
@@ -34,14 +33,11 @@ class SearchConfig:
     """Answers for each face in the picture, 1 or more."""
     encoder: str | None = None
     """TOML file of the dataset's encoder, where it is none of the built-in ones."""
-    memory: str = "4GB"
-    """Memory to use, about."""
 
     def __post_init__(self) -> None:
         """Reject what has no answer."""
         if self.top < 1:
             raise ConfigError(f"top must be at least 1, got {self.top}")
-        settings.size(self.memory, "memory")
 
 
 def search(dataset: str, picture: str, config: SearchConfig) -> SearchReport:
@@ -54,7 +50,7 @@ def search(dataset: str, picture: str, config: SearchConfig) -> SearchReport:
     data = Dataset.open(dataset)
     looked = _looked(data, picture, config)
     with data.locked():
-        index = up_to_date(data, settings.size(config.memory, "memory") // 2, plan.speed(data.dim, cores()))
+        index = up_to_date(data, plan.speed(data.dim, cores()))
     vectors_FD = schema.vectors(schema.flat(looked["embedding"]), data.dim)
     boxes = schema.flat(looked["box"]).to_pylist()
     faces = tuple(

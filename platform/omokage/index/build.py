@@ -1,14 +1,14 @@
-"""Writing a segment: assign every face to its lists, then put codes and vectors into list order.
+"""Writing a segment: assign every face to its lists, and put the codes into list order.
 
-Vectors come as blocks from a source that can be read more than once; no more of them is held than the memory
-allows, so that many of them are put into order in several passes.
+Vectors come as blocks and are written as they come; codes, a quarter of their size, wait in a file until the order is
+known.
 
 Shape key: N faces, L lists, B faces of a block, D numbers of a vector, E numbers of a code.
 """
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,6 @@ from omokage.index.coder import Coder
 from omokage.index.lists import Assigner, Probes
 from omokage.index.segment import MARK
 from omokage.index.threads import each
-
-Blocks = Callable[[], Iterator[NDArray[np.float32]]]
-"""Return the vectors from the beginning, block by block."""
 
 TAKEN: int = 1 << 20
 """Rows whose probes are put into order at once."""
@@ -48,23 +45,36 @@ class Npy:
 class Builder:
     """Writes one segment into an empty folder."""
 
-    def __init__(self, folder: Path, coder: Coder, centroids_LD: NDArray[np.float32], memory: int) -> None:
+    def __init__(self, folder: Path, coder: Coder, centroids_LD: NDArray[np.float32]) -> None:
         self.folder = folder
         self.coder = coder
         self.lists = len(centroids_LD)
         self.assign = Assigner(coder, centroids_LD)
-        self.memory = memory
-        """Bytes for vectors that are being put into order."""
 
-    def order(self, blocks: Blocks, label_N: NDArray[np.int32], rank_N: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the source rows in list order (then by label, then by rank), after writing all but the vectors."""
+    def write(
+        self, blocks: Iterable[NDArray[np.float32]], label_N: NDArray[np.int32], rank_N: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Return the source rows in list order (then by label, then by rank), after writing vectors, codes and probes.
+
+        Args:
+            blocks: Vectors of unit length, or zeros for those that are none.
+            label_N: People by number; only for the order.
+            rank_N: Place of each face among all; only for the order.
+        """
         parts: list[Probes] = []
         error = 0.0
         loose = self.folder / "codes.loose.npy"
-        with Npy(loose, self._dtype, (len(label_N), self.coder.length)) as out:
-            for codes_BE, probes, furthest in each(self._assigned, blocks()):
-                out.add(codes_BE)
-                parts.append(probes)
+        usable: list[NDArray[np.bool_]] = []
+        dim = self.coder.dim
+        with (
+            Npy(loose, self._dtype, (len(label_N), self.coder.length)) as codes,
+            Npy(self.folder / "vectors.npy", np.float32, (len(label_N), dim)) as vectors,
+        ):
+            for block_BD, codes_BE, found, furthest in each(self._assigned, blocks):
+                vectors.add(block_BD)
+                codes.add(codes_BE)
+                parts.append(found)
+                usable.append(np.any(block_BD, axis=1, keepdims=True)[:, 0])
                 error = max(error, furthest)
         probes = Probes.join(parts)
         home_N = probes.home()
@@ -77,30 +87,10 @@ class Builder:
             for start in range(0, len(order_N), TAKEN):
                 out.add(codes_NE[order_N[start : start + TAKEN]])
         loose.unlink()
+        self.save("source", order_N)
+        self.save("usable", np.concatenate(usable)[order_N])
         self.error = error
         return order_N
-
-    def vectors(self, blocks: Blocks, order_N: NDArray[np.int64], dim: int) -> None:
-        """Write the vectors in list order, in as many passes over the source as the memory asks for.
-
-        Beside them, which of them are vectors at all: those that are not are zeros.
-        """
-        place_N = np.empty(len(order_N), np.int64)
-        place_N[order_N] = np.arange(len(order_N))
-        held = max(1, self.memory // (4 * dim))
-        usable_N = np.zeros(len(order_N), bool)
-        with Npy(self.folder / "vectors.npy", np.float32, (len(order_N), dim)) as out:
-            for first in range(0, len(order_N), held):
-                buffer = np.empty((min(held, len(order_N) - first), dim), np.float32)
-                at = 0
-                for block_BD in blocks():
-                    place_B = place_N[at : at + len(block_BD)] - first
-                    mine = (place_B >= 0) & (place_B < len(buffer))
-                    buffer[place_B[mine]] = block_BD if mine.all() else block_BD[mine]
-                    at += len(block_BD)
-                usable_N[first : first + held] = buffer.any(axis=1)
-                out.add(buffer)
-        self.save("usable", usable_N)
 
     def save(self, name: str, values: NDArray[np.generic]) -> None:
         """Write one more array of the segment."""
@@ -117,9 +107,11 @@ class Builder:
     def _dtype(self) -> type:
         return np.int8 if self.coder.kind == "int8" else np.float32
 
-    def _assigned(self, block_BD: NDArray[np.float32]) -> tuple[NDArray[np.generic], Probes, float]:
+    def _assigned(
+        self, block_BD: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.generic], Probes, float]:
         codes_BE, error = self.coder.encode(block_BD)
-        return codes_BE, self.assign(codes_BE), error
+        return block_BD, codes_BE, self.assign(codes_BE), error
 
     def _write_probes(self, probes: Probes, order_N: NDArray[np.int64]) -> None:
         count_N = np.diff(probes.start_N1)[order_N]

@@ -37,12 +37,12 @@ class Faces:
     def __getitem__(self, rows: Any) -> NDArray[np.float32]:
         """Return the vectors of an array or slice of rows, shape (n, D)."""
         if len(self.segments) == 1:
-            return np.asarray(self.segments[0].vectors_ND[rows])
+            return self.segments[0].vectors(rows)
         if isinstance(rows, slice):
             rows = np.arange(*rows.indices(len(self)))
         out_nD = np.empty((len(rows), self.segments[0].vectors_ND.shape[1]), np.float32)
         for segment, mine, local in self._by_segment(rows):
-            out_nD[mine] = segment.vectors_ND[local]
+            out_nD[mine] = segment.vectors(local)
         return out_nD
 
     def home(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -20,6 +20,9 @@ POINTS: Final = 20
 ROUNDS: Final = 4
 """Of k-means. More move the centroids little: what counts is measured afterwards, by recall."""
 
+DIRECTIONS: Final = 128
+"""In which k-means runs, where vectors have more."""
+
 MOST_PROBES: Final = 16
 """Lists that a face can probe, its home among them."""
 
@@ -31,17 +34,40 @@ ROWS: Final = 1024
 
 
 def train(sample_ND: NDArray[np.float32], lists: int, seed: int = 0) -> NDArray[np.float32]:
-    """Return unit-length centroids of ``lists`` lists, shape (L, D), by FAISS's spherical k-means."""
+    """Return unit-length centroids of ``lists`` lists, shape (L, D), by FAISS's spherical k-means.
+
+    It runs in the directions that hold most of the sample's variance, at a fraction of the cost; the centroids are the
+    means of the whole vectors.
+    """
+    dim = sample_ND.shape[1]
     if lists == 1:
-        return np.eye(1, sample_ND.shape[1], dtype=np.float32)
+        return np.eye(1, dim, dtype=np.float32)
     rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(sample_ND))[: lists * POINTS]
-    clustering = faiss.Clustering(sample_ND.shape[1], lists)
+    points_ND = np.ascontiguousarray(sample_ND[rng.permutation(len(sample_ND))[: lists * POINTS]])
+    short_NS = _shortened(points_ND) if dim > DIRECTIONS else points_ND
+    clustering = faiss.Clustering(short_NS.shape[1], lists)
     clustering.niter, clustering.seed, clustering.spherical = ROUNDS, 1 + seed, True
     clustering.min_points_per_centroid, clustering.max_points_per_centroid = 1, POINTS
-    clustering.train(np.ascontiguousarray(sample_ND[chosen]), faiss.IndexFlatIP(sample_ND.shape[1]))
-    found: NDArray[np.float32] = faiss.vector_to_array(clustering.centroids).reshape(lists, -1)
-    return found
+    index = faiss.IndexFlatIP(short_NS.shape[1])
+    clustering.train(short_NS, index)
+    nearest_N = index.search(short_NS, 1)[1][:, 0]
+    order = np.argsort(nearest_N, kind="stable")
+    filled_F, start_F = np.unique(nearest_N[order], return_index=True)
+    means_FD = np.add.reduceat(points_ND[order], start_F)
+    centroids_LD = points_ND[rng.integers(len(points_ND), size=lists)]  # of lists that stayed empty: any face
+    centroids_LD[filled_F] = means_FD
+    length_L1 = np.linalg.norm(centroids_LD, axis=1, keepdims=True)
+    unit_LD: NDArray[np.float32] = centroids_LD / length_L1.clip(1e-12)
+    return unit_LD
+
+
+def _shortened(points_ND: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return points of unit length in the ``DIRECTIONS`` that hold most of their variance about 0."""
+    some_ND = points_ND[:: max(1, len(points_ND) // (8 * points_ND.shape[1]))]
+    _, axes_DD = np.linalg.eigh(some_ND.T @ some_ND)
+    short_NS = points_ND @ axes_DD[:, -DIRECTIONS:]
+    unit_NS: NDArray[np.float32] = short_NS / np.linalg.norm(short_NS, axis=1, keepdims=True).clip(1e-12)
+    return np.ascontiguousarray(unit_NS)
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,11 @@ from omokage.index.threads import each
 BLOCK: Final = 16_384
 """Faces that the sample is compared with at once."""
 
-OWN: Final = 64
-"""Pairs within a person that count for each face of the sample: enough to see by, and a big person is not all."""
+OWN: Final = 8
+"""Pairs within a person that count for each face of the sample and block: a big person is not all there is."""
+
+SCORED: Final = 4096
+"""Pairs that are scored at once."""
 
 ENOUGH: Final = 30
 """Faces of the sample with pairs of two people, from which on these pairs alone tell the recall."""
@@ -40,7 +43,6 @@ class Truth:
     sample_S: NDArray[np.int64]
     a_M: NDArray[np.int64]
     b_M: NDArray[np.int64]
-    similarity_M: NDArray[np.float32]
     differ_M: NDArray[np.bool_]
     """Whether they are two people's."""
 
@@ -48,7 +50,7 @@ class Truth:
         """Return the truth of each ``of``-th face of the sample."""
         kept = self.sample_S[every::of]
         mine = np.isin(self.a_M, kept)
-        return Truth(kept, self.a_M[mine], self.b_M[mine], self.similarity_M[mine], self.differ_M[mine])
+        return Truth(kept, self.a_M[mine], self.b_M[mine], self.differ_M[mine])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +81,16 @@ def search(
         for i, j in above(mine, segment.codes(slice(start, start + BLOCK)), floor):
             b = j + start + base
             found.append(np.stack([i, b])[:, (sample_S[i] != b) & (label_N[sample_S[i]] >= 0) & (label_N[b] >= 0)])
-        return _thinned(np.concatenate(found, axis=1), label_N[sample_S], label_N)
+        i, b = _thinned(np.concatenate(found, axis=1), label_N[sample_S], label_N)
+        high = np.zeros(len(i), bool)
+        for k in range(0, len(i), SCORED):
+            some = slice(k, k + SCORED)
+            high[some] = score(vectors_SD[i[some]], faces[b[some]]) >= np.float32(threshold)
+        return np.stack([sample_S[i], b])[:, high]
 
     starts = [(n, at) for n, segment in enumerate(faces.segments) for at in range(0, len(segment), BLOCK)]
-    i_M, b_M = np.concatenate([*each(block, starts), np.zeros((2, 0), np.int64)], axis=1)
-    similarity_M = np.concatenate(
-        [np.zeros(0, np.float32)]
-        + [score(vectors_SD[i_M[k : k + 4096]], faces[b_M[k : k + 4096]]) for k in range(0, len(i_M), 4096)]
-    )
-    high = similarity_M >= np.float32(threshold)
-    a_M, b_M = sample_S[i_M[high]], b_M[high]
-    return Truth(sample_S, a_M, b_M, similarity_M[high], label_N[a_M] != label_N[b_M])
+    a_M, b_M = np.concatenate([*each(block, starts), np.zeros((2, 0), np.int64)], axis=1)
+    return Truth(sample_S, a_M, b_M, label_N[a_M] != label_N[b_M])
 
 
 def _thinned(pairs: NDArray[np.int64], label_S: NDArray[np.int32], label_N: NDArray[np.int32]) -> NDArray[np.int64]:

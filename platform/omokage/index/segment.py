@@ -1,6 +1,6 @@
 """A segment: the lists of some faces on disk, mapped when it is opened. It is written once and never changed.
 
-Rows are ordered by list, so that a list is one run of codes and vectors.
+Rows are ordered by list, so that a list is one run of codes. The vectors lie as they came, so that people are runs.
 
 Shape key: N faces, L lists, D numbers of a vector, E numbers of a code, K probe entries.
 """
@@ -19,6 +19,7 @@ from omokage.index.lists import Probes
 
 ARRAYS: Final = (
     "vectors",
+    "source",
     "codes",
     "starts",
     "probe_starts",
@@ -38,6 +39,9 @@ class Segment:
     """Faces in list order."""
 
     vectors_ND: NDArray[np.float32]
+    """In the order of the source."""
+    source_N: NDArray[np.int64]
+    """Where each row's vector lies."""
     codes_NE: NDArray[np.int8] | NDArray[np.float32]
     start_L1: NDArray[np.int64]
     """Where each list begins, and the end of the last."""
@@ -64,6 +68,7 @@ class Segment:
         probes = Probes(np.asarray(arrays["probe_starts"]), arrays["probe_lists"], arrays["probe_sims"])
         return cls(
             arrays["vectors"],
+            arrays["source"],
             arrays["codes"],
             np.asarray(arrays["starts"]),
             probes,
@@ -76,6 +81,10 @@ class Segment:
     def __len__(self) -> int:
         """Return how many faces it has."""
         return len(self.vectors_ND)
+
+    def vectors(self, rows: Any) -> NDArray[np.float32]:
+        """Return the vectors of an array or slice of rows."""
+        return np.asarray(self.vectors_ND[self.source_N[rows]])
 
     def codes(self, rows: Any) -> torch.Tensor:
         """Return the codes of an array or slice of rows."""
