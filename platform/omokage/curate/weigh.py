@@ -66,7 +66,7 @@ class Held:
 
     def __getitem__(self, rows: Any) -> NDArray[np.float32]:
         """Return the vectors of an array or slice of rows, shape (n, D)."""
-        return self.held_nD[self.place_N[rows]]
+        return np.asarray(self.held_nD[self.place_N[rows]])
 
 
 def weighed(gallery: Gallery) -> Gallery:
@@ -79,7 +79,7 @@ def weighed(gallery: Gallery) -> Gallery:
     rows, dim = np.sort(gallery.order[gallery.bounds[0] :]), len(lazy.weights_DD)
     if len(rows) * dim * 4 > HELD:
         return gallery.with_vectors(lazy)
-    held_nD = np.empty((len(rows), dim), np.float32)
+    held_nD = np.zeros((max(1, len(rows)), dim), np.float32)
     for start in range(0, len(rows), AT_ONCE):
         held_nD[start : start + AT_ONCE] = lazy[rows[start : start + AT_ONCE]]
     place_N = np.zeros(len(gallery.label_N), np.int64)
