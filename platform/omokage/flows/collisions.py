@@ -51,6 +51,8 @@ class JoinSettings:
     memory: int
     where: ClusterConfig
     device: str
+    take_what_comes: bool = False
+    """Whether to go on with what the lists can give where that is less than the recall."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,9 @@ def _check(expected: float, settings: JoinSettings) -> None:
 
 def _rule(seen: Truth, faces: Faces, settings: JoinSettings) -> Rule | None:
     """Return which lists to probe, by half of the sample."""
-    return EXACT if faces.lists == 1 else sample.choose(seen.part(0, 2), faces, settings.recall)
+    if faces.lists == 1:
+        return EXACT
+    return sample.choose(seen.part(0, 2), faces, settings.recall) or (Rule() if settings.take_what_comes else None)
 
 
 def _recall(seen: Truth, faces: Faces, rule: Rule) -> tuple[Recall, Recall] | None:

@@ -28,7 +28,7 @@ from omokage.flows.cluster import ClusterConfig
 from omokage.flows.collide import OnProgress
 from omokage.flows.collisions import Found, JoinSettings
 from omokage.flows.findings import Findings, write_csv
-from omokage.flows.index import Chips, Index, guest, same_origin, up_to_date
+from omokage.flows.index import Chips, Index, guest, people, same_origin, up_to_date
 from omokage.index import plan, product
 from omokage.index.faces import Faces
 from omokage.index.threads import cores, each
@@ -40,6 +40,9 @@ WHAT: Final = ("collisions", "same-face", "outliers", "leaks")
 
 FACES_AT_ONCE: Final = 1024
 """Whose shots are judged by one thread at a time."""
+
+LONGEST: Final = 900.0
+"""Seconds that comparing all pairs may take where lists do not reach the recall."""
 
 RESERVED: Final = 600_000_000
 """Bytes that programs and libraries take."""
@@ -195,13 +198,14 @@ class _Finder:
 
     def _plan(self) -> Plan:
         faces = sum(shard.faces for shard in self.data.head.shards)
-        lists = plan.choose_lists(faces, self.speed.pairs)
+        persons = people(self.data)
+        lists = plan.choose_lists(faces, persons, self.speed.pairs)
         exact = plan.exact_seconds(faces, self.speed.pairs)
         seconds = exact if lists == 1 else plan.lists_seconds(faces, lists, self.speed.pairs)
         vectors = 4 * self.data.dim * faces
         return Plan(
             faces=faces,
-            people=len(set(self.data.manifest()["identity"].unique().to_pylist()) - {None}),
+            people=persons,
             pairs=faces * (faces - 1) // 2,
             lists=lists,
             method="all pairs are compared" if lists == 1 else f"{lists:,} lists, for a recall of {self.config.recall}",
@@ -249,8 +253,9 @@ class _Finder:
         threshold = self._threshold(calibration)
         if threshold is None:
             return None
-        wanted = self._join_settings(threshold)
-        found = self._reached(lambda: collisions.collisions(self.index, wanted, calibration, self.on_progress))
+        found = self._reached(
+            lambda wanted: collisions.collisions(self.index, wanted, calibration, self.on_progress), threshold
+        )
         matches = Matches(found.parts, self.gallery, threshold)
         tables = matches.tables()
         if self.config.csv:
@@ -264,17 +269,29 @@ class _Finder:
         self.findings.table("collision_pairs", pairs)
         return self._collided(found, threshold, calibration, rows, pairs)
 
-    def _reached(self, attempt: Callable[[], Found | None]) -> Found:
-        """Return what an attempt finds, with other lists where the first ones cannot reach the recall."""
-        lists = self.index.head.lists
-        for other in (2 * lists, max(16, lists // 4), 1):
-            if (found := attempt()) is not None:
-                return found
-            with self._timed("index"):
-                self.index = up_to_date(self.data, self.speed, rebuild=True, lists=other)
-        found = attempt()
-        assert found is not None, "one list finds all"
+    def _reached(self, attempt: Callable[[JoinSettings], Found | None], threshold: float) -> Found:
+        """Return what an attempt finds: with more lists where the first ones cannot reach the recall, then with one.
+
+        Where comparing all would take too long, the most that lists can give is taken, and said.
+        """
+        wanted = self._join_settings(threshold)
+        if (found := attempt(wanted)) is not None:
+            return found
+        lists = 2 * self.index.head.lists
+        self._rebuilt(lists)
+        if (found := attempt(wanted)) is not None:
+            return found
+        if plan.exact_seconds(self.plan.faces, self.speed.pairs) <= LONGEST:
+            self._rebuilt(1)
+        else:
+            self.warnings.append(f"{lists:,} lists do not reach a recall of {wanted.recall}: see what was measured")
+        found = attempt(replace(wanted, take_what_comes=True))
+        assert found is not None
         return found
+
+    def _rebuilt(self, lists: int) -> None:
+        with self._timed("index"):
+            self.index = up_to_date(self.data, self.speed, rebuild=True, lists=lists)
 
     def _collided(
         self, found: Found, threshold: float, calibration: Calibration | None, rows: int, pairs: pa.Table
@@ -303,8 +320,9 @@ class _Finder:
         if threshold is None:
             self.warnings.append("leaks by likeness need a threshold: give --threshold")
             threshold = 1.0
-        wanted = self._join_settings(threshold)
-        found = self._reached(lambda: collisions.leaks(self.index, self._guest(), wanted, self.on_progress))
+        found = self._reached(
+            lambda wanted: collisions.leaks(self.index, self._guest(), wanted, self.on_progress), threshold
+        )
         other = self._guest()
         count = len(self.index.faces)
         faces = Faces([*self.index.faces.segments, *other.faces.segments])
@@ -321,13 +339,13 @@ class _Finder:
                 yield table
 
         rows = self.findings.tables("leaks", schema.LEAKS, tables())
-        people = schema.COLLISION_PAIRS.empty_table()
+        leaky = schema.COLLISION_PAIRS.empty_table()
         if calibration is not None:
             hits = Matches(found.parts, pair, threshold).hits()
             level = replace(calibration, threshold=threshold)
-            people = leaking.across(collision_pairs(pair, hits, level, CollisionConfig()))
-        self.findings.table("leak_people", people)
-        return self._collided(found, threshold, calibration, rows, people), kinds
+            leaky = leaking.across(collision_pairs(pair, hits, level, CollisionConfig()))
+        self.findings.table("leak_people", leaky)
+        return self._collided(found, threshold, calibration, rows, leaky), kinds
 
     def _guest(self) -> Index:
         """Return the other dataset's faces in this index's lists."""

@@ -123,6 +123,11 @@ def _keeps(head: IndexHead, data: Dataset, shards: list[Shard], lists: int | Non
     )
 
 
+def people(data: Dataset) -> int:
+    """Return how many people a dataset has."""
+    return len(set(data.manifest()["identity"].unique().to_pylist()) - {None})
+
+
 def _id(head: IndexHead) -> str:
     """Return a name of what an index was trained to."""
     return hashlib.sha256(repr((head.encoder, head.coder, head.lists, head.trained_on)).encode()).hexdigest()[:16]
@@ -133,11 +138,11 @@ def _trained(
 ) -> tuple[IndexHead, NDArray[np.float32]]:
     """Return an index without faces, and its centroids."""
     faces = sum(shard.faces for shard in shards)
-    lists = lists or plan.choose_lists(faces, speed.pairs)
+    lists = lists or plan.choose_lists(faces, people(data), speed.pairs)
     sample_ND = _sample(data, shards, max(SAMPLE, lists * training.POINTS))
     coder = Coder.fit(speed.kind, sample_ND)
     centroids = training.train(sample_ND, lists)
-    head = IndexHead(data.head.recipe["encoder"], coder, lists, faces)
+    head = IndexHead(data.head.recipe["encoder"], coder, len(centroids), faces)
     work.save(f"centroids-{_id(head)}", centroids)
     return head, centroids
 

@@ -111,7 +111,7 @@ class Builder:
         self, block_BD: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.generic], Probes, float]:
         codes_BE, error = self.coder.encode(block_BD)
-        return block_BD, codes_BE, self.assign(codes_BE), error
+        return block_BD, codes_BE, self.assign(block_BD, codes_BE), error
 
     def _write_probes(self, probes: Probes, order_N: NDArray[np.int64]) -> None:
         count_N = np.diff(probes.start_N1)[order_N]

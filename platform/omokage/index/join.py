@@ -26,7 +26,7 @@ from omokage.index.faces import Faces
 from omokage.index.product import above, score
 from omokage.index.side import Side
 
-CHUNK: Final = 4096
+CHUNK: Final = 1024
 """Faces of a list that are joined at once; a list of more is cut."""
 
 SCORED: Final = 4096
@@ -65,12 +65,13 @@ class Join:
     def units(self, pieces: int) -> list[Unit]:
         """Return the work cut into about so many units of like cost."""
         cost_L = self._costs()
+        chunks_L = np.maximum(1, -(-np.maximum(self.new.counts()[0], self.old.counts()[0]) // CHUNK))
         share, units, first, held = max(cost_L.sum() / pieces, 1.0), [], 0, 0.0
         for number, cost in enumerate(cost_L):
             if cost > 2 * share:
                 if first < number:
                     units.append(Unit(first, number))
-                parts = int(cost // share)
+                parts = int(min(cost // share, chunks_L[number]))
                 units += [Unit(number, number + 1, part, parts) for part in range(parts)]
                 first, held = number + 1, 0.0
             elif held + cost > share:

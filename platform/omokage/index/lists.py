@@ -20,6 +20,15 @@ POINTS: Final = 20
 ROUNDS: Final = 4
 """Of k-means. More move the centroids little: what counts is measured afterwards, by recall."""
 
+ONE_STEP: Final = 4096
+"""Lists up to which k-means makes all at once."""
+
+GRAPH: Final = 30_000
+"""Lists from which on the nearest are found by a graph of them (FAISS's HNSW), not by comparing with all."""
+
+EFFORT: Final = 48
+"""Of a search in the graph: lists that are kept in view."""
+
 DIRECTIONS: Final = 128
 """In which k-means runs, where vectors have more."""
 
@@ -34,10 +43,10 @@ ROWS: Final = 1024
 
 
 def train(sample_ND: NDArray[np.float32], lists: int, seed: int = 0) -> NDArray[np.float32]:
-    """Return unit-length centroids of ``lists`` lists, shape (L, D), by FAISS's spherical k-means.
+    """Return unit-length centroids of about ``lists`` lists, shape (L, D), by FAISS's spherical k-means.
 
     It runs in the directions that hold most of the sample's variance, at a fraction of the cost; the centroids are the
-    means of the whole vectors.
+    means of the whole vectors. Many lists are made in two steps, of which the second parts what the first has made.
     """
     dim = sample_ND.shape[1]
     if lists == 1:
@@ -45,20 +54,34 @@ def train(sample_ND: NDArray[np.float32], lists: int, seed: int = 0) -> NDArray[
     rng = np.random.default_rng(seed)
     points_ND = np.ascontiguousarray(sample_ND[rng.permutation(len(sample_ND))[: lists * POINTS]])
     short_NS = _shortened(points_ND) if dim > DIRECTIONS else points_ND
-    clustering = faiss.Clustering(short_NS.shape[1], lists)
-    clustering.niter, clustering.seed, clustering.spherical = ROUNDS, 1 + seed, True
-    clustering.min_points_per_centroid, clustering.max_points_per_centroid = 1, POINTS
-    index = faiss.IndexFlatIP(short_NS.shape[1])
-    clustering.train(short_NS, index)
-    nearest_N = index.search(short_NS, 1)[1][:, 0]
+    if lists <= ONE_STEP:
+        nearest_N = _clustered(short_NS, lists, seed)
+    else:
+        coarse = round(np.sqrt(lists))
+        part_N = _clustered(short_NS, coarse, seed)
+        nearest_N, made = np.empty(len(short_NS), np.int64), 0
+        for part in range(coarse):
+            mine = np.flatnonzero(part_N == part)
+            wanted = max(1, round(lists * len(mine) / len(short_NS)))
+            nearest_N[mine] = made + (_clustered(short_NS[mine], wanted, seed) if len(mine) else 0)
+            made += wanted
     order = np.argsort(nearest_N, kind="stable")
-    filled_F, start_F = np.unique(nearest_N[order], return_index=True)
+    _, start_F = np.unique(nearest_N[order], return_index=True)
     means_FD = np.add.reduceat(points_ND[order], start_F)
-    centroids_LD = points_ND[rng.integers(len(points_ND), size=lists)]  # of lists that stayed empty: any face
-    centroids_LD[filled_F] = means_FD
-    length_L1 = np.linalg.norm(centroids_LD, axis=1, keepdims=True)
-    unit_LD: NDArray[np.float32] = centroids_LD / length_L1.clip(1e-12)
-    return unit_LD
+    unit_FD: NDArray[np.float32] = means_FD / np.linalg.norm(means_FD, axis=1, keepdims=True).clip(1e-12)
+    return unit_FD
+
+
+def _clustered(points_ND: NDArray[np.float32], clusters: int, seed: int) -> NDArray[np.int64]:
+    """Return the cluster of every point."""
+    clusters = min(clusters, len(points_ND))
+    clustering = faiss.Clustering(points_ND.shape[1], clusters)
+    clustering.niter, clustering.seed, clustering.spherical = ROUNDS, 1 + seed, True
+    clustering.min_points_per_centroid, clustering.max_points_per_centroid = 1, 2 * POINTS
+    index = faiss.IndexFlatIP(points_ND.shape[1])
+    clustering.train(points_ND, index)
+    nearest_N: NDArray[np.int64] = index.search(points_ND, 1)[1][:, 0]
+    return nearest_N
 
 
 def _shortened(points_ND: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -116,22 +139,37 @@ def within(count_N: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 class Assigner:
-    """Finds the lists of faces, by codes: close is close enough here, recall is measured on what comes out."""
+    """Finds the lists of faces: close is close enough here, recall is measured on what comes out."""
 
     def __init__(self, coder: Coder, centroids_LD: NDArray[np.float32]) -> None:
         self.coder = coder
         codes_LE, _ = coder.encode(centroids_LD)
         self.codes_LE = torch.from_numpy(codes_LE)
+        self.graph = _graph(centroids_LD) if len(centroids_LD) >= GRAPH else None
 
-    def __call__(self, codes_NE: NDArray[np.int8] | NDArray[np.float32]) -> Probes:
-        """Return the probes of faces by their codes."""
+    def __call__(self, vectors_ND: NDArray[np.float32], codes_NE: NDArray[np.int8] | NDArray[np.float32]) -> Probes:
+        """Return the probes of faces by their vectors and codes."""
+        if self.graph is not None:
+            sim_NK, list_NK = self.graph.search(np.ascontiguousarray(vectors_ND), MOST_PROBES)
+            return _near(sim_NK, list_NK)
         blocks = (torch.from_numpy(codes_NE[i : i + ROWS]) for i in range(0, len(codes_NE), ROWS))
         return Probes.join([self._block(block) for block in blocks])
 
     def _block(self, codes_BE: torch.Tensor) -> Probes:
         found_BL = products(codes_BE, self.codes_LE)
         best, lists = torch.topk(found_BL, min(MOST_PROBES, found_BL.shape[1]), dim=1)
-        sim_BK = best.numpy().astype(np.float32) * np.float32(self.coder.unit)
-        near_BK = sim_BK >= sim_BK[:, :1] - WIDEST
-        start_B1 = np.concatenate([[0], np.cumsum(near_BK.sum(1))])
-        return Probes(start_B1, lists.numpy()[near_BK].astype(np.int32), sim_BK[near_BK])
+        return _near(best.numpy().astype(np.float32) * np.float32(self.coder.unit), lists.numpy())
+
+
+def _near(sim_BK: NDArray[np.float32], list_BK: NDArray[np.int64]) -> Probes:
+    """Return the lists that are near enough to be probed, of those found, the nearest first."""
+    near_BK = (sim_BK >= sim_BK[:, :1] - WIDEST) & (list_BK >= 0)
+    start_B1 = np.concatenate([[0], np.cumsum(near_BK.sum(1))])
+    return Probes(start_B1, list_BK[near_BK].astype(np.int32), sim_BK[near_BK])
+
+
+def _graph(centroids_LD: NDArray[np.float32]) -> faiss.IndexHNSWFlat:
+    graph = faiss.IndexHNSWFlat(centroids_LD.shape[1], 24, faiss.METRIC_INNER_PRODUCT)
+    graph.hnsw.efConstruction, graph.hnsw.efSearch = EFFORT, EFFORT
+    graph.add(np.ascontiguousarray(centroids_LD))
+    return graph

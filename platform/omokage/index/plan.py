@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from omokage.index.coder import Coder, Kind
-from omokage.index.lists import POINTS, ROUNDS
+from omokage.index.lists import GRAPH, ONE_STEP, POINTS, ROUNDS
 from omokage.index.product import rate
 
 SHORT: Final = 3.0
@@ -17,6 +17,10 @@ SHORT: Final = 3.0
 
 PROBED: Final = 8
 """Lists that a face is joined with, as a first guess; the rule that is chosen later says how many."""
+
+LISTS_A_PERSON: Final = 1.4
+FACES_A_LIST: Final = 8
+"""What lists are aimed at."""
 
 ASSIGN: Final = 0.4
 """Rate of finding the nearest lists against that of a join: more comes out of a block."""
@@ -49,18 +53,19 @@ def exact_seconds(faces: int, pairs_a_second: float) -> float:
 
 def lists_seconds(faces: int, lists: int, pairs_a_second: float) -> float:
     """Return how long a join by so many lists takes, training and assigning included."""
-    train = lists * min(faces, lists * POINTS) * ROUNDS / TRAIN
-    assign = faces * lists / ASSIGN
+    compared = lists if lists <= ONE_STEP else 2 * np.sqrt(lists)
+    train = compared * min(faces, lists * POINTS) * ROUNDS / TRAIN
+    assign = faces * min(lists, GRAPH) / ASSIGN
     join = faces * (faces / lists) * PROBED
-    return (train + assign + join) / pairs_a_second
+    return float((train + assign + join) / pairs_a_second)
 
 
-def choose_lists(faces: int, pairs_a_second: float) -> int:
+def choose_lists(faces: int, people: int, pairs_a_second: float) -> int:
     """Return how many lists to begin with; 1 means comparing all pairs.
 
-    Four times the root of the faces: more than the time alone asks for, since with smaller lists a face need not
-    probe many to meet its likes.
+    Somewhat more than people, so that few share a list and one's faces lie in few: then a face need not probe many
+    lists to meet its likes. But not so many that there are hardly any faces in them.
     """
-    lists = round(4 * np.sqrt(faces))
+    lists = int(np.clip(LISTS_A_PERSON * people, 4 * np.sqrt(faces), max(faces / FACES_A_LIST, 4 * np.sqrt(faces))))
     exact = exact_seconds(faces, pairs_a_second)
     return 1 if exact <= SHORT or lists_seconds(faces, lists, pairs_a_second) >= exact else lists

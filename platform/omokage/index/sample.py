@@ -29,6 +29,9 @@ SCORED: Final = 4096
 ENOUGH: Final = 30
 """Faces of the sample with pairs of two people, from which on these pairs alone tell the recall."""
 
+FREE: Final = 0.3
+"""Pairs that a join may compare without asking, as a share of those between faces and centroids."""
+
 RANKS: Final = (1, 2, 3, 4, 6, 8, 12, MOST_PROBES)
 GAPS: Final = (0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, WIDEST)
 """Rules to choose from."""
@@ -140,7 +143,9 @@ def _seen(
 
 
 def choose(truth: Truth, faces: Faces, target: float) -> Rule | None:
-    """Return the cheapest rule that finds enough of the sample's pairs; None if none does.
+    """Return the rule that finds most of the sample's pairs among those that cost little; None if none finds enough.
+
+    Little is what the cheapest sufficient one costs, or a part of what finding the lists has cost already.
 
     What it misses of the pairs of two people must be at most half of what the target allows: the other half is for
     what the sample does not show. Where few faces have such pairs, and for the sake of stray faces, which do not
@@ -151,14 +156,17 @@ def choose(truth: Truth, faces: Faces, target: float) -> Rule | None:
     size_K, rank_K, gap_K = faces.sizes()[probes.list_K], probes.ranks(), probes.gaps()
     allowed = (1 - target) / 2
     few = len(np.unique(truth.a_M[truth.differ_M])) < ENOUGH
-    best, lowest = None, np.inf
+    good: list[tuple[float, float, Rule]] = []
     for rule in (Rule(ranks, gap) for ranks in RANKS for gap in GAPS):
         missed = ~reach.met(rule)
-        cost = size_K[(rank_K < rule.ranks) & (gap_K <= rule.gap)].sum()
-        enough = _mean(missed[truth.differ_M]) <= allowed and _mean(missed) <= allowed * (1 if few else 10)
-        if enough and cost < lowest:
-            best, lowest = rule, cost
-    return best
+        of_two, of_all = _mean(missed[truth.differ_M]), _mean(missed)
+        if of_two <= allowed and of_all <= allowed * (1 if few else 10):
+            cost = float(size_K[(rank_K < rule.ranks) & (gap_K <= rule.gap)].sum())
+            good.append((cost, of_two + of_all, rule))
+    if not good:
+        return None
+    cheap = max(min(cost for cost, _, _ in good), FREE * len(truth.sample_S) * faces.lists)
+    return min((missed, cost, rule) for cost, missed, rule in good if cost <= cheap)[2]
 
 
 def _mean(missed: NDArray[np.bool_]) -> float:

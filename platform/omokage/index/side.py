@@ -15,7 +15,7 @@ from omokage.index.lists import MOST_PROBES, WIDEST, Probes
 from omokage.index.segment import Segment
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Rule:
     """Which lists a face probes."""
 
