@@ -139,7 +139,7 @@ def _trained(
     """Return an index without faces, and its centroids."""
     faces = sum(shard.faces for shard in shards)
     lists = lists or plan.choose_lists(faces, people(data), speed.pairs)
-    sample_ND = _sample(data, shards, max(SAMPLE, lists * training.POINTS))
+    sample_ND = _sample(data, shards, max(SAMPLE, training.sampled(lists)))
     coder = Coder.fit(speed.kind, sample_ND)
     centroids = training.train(sample_ND, lists)
     head = IndexHead(data.head.recipe["encoder"], coder, len(centroids), faces)

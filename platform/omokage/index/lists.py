@@ -15,13 +15,11 @@ from omokage.index.coder import Coder
 from omokage.index.product import products
 
 POINTS: Final = 20
-"""Faces of the training sample for each list."""
+FEWER_POINTS: Final = 10
+"""Faces of the training sample for each list; fewer where there are many lists."""
 
 ROUNDS: Final = 4
 """Of k-means. More move the centroids little: what counts is measured afterwards, by recall."""
-
-ONE_STEP: Final = 4096
-"""Lists up to which k-means makes all at once."""
 
 GRAPH: Final = 30_000
 """Lists from which on the nearest are found by a graph of them (FAISS's HNSW), not by comparing with all."""
@@ -35,7 +33,7 @@ DIRECTIONS: Final = 128
 MOST_PROBES: Final = 16
 """Lists that a face can probe, its home among them."""
 
-WIDEST: Final = 0.4
+WIDEST: Final = 0.6
 """Lists whose centroid is less similar than the home's by more than this are never probed."""
 
 ROWS: Final = 1024
@@ -46,25 +44,20 @@ def train(sample_ND: NDArray[np.float32], lists: int, seed: int = 0) -> NDArray[
     """Return unit-length centroids of about ``lists`` lists, shape (L, D), by FAISS's spherical k-means.
 
     It runs in the directions that hold most of the sample's variance, at a fraction of the cost; the centroids are the
-    means of the whole vectors. Many lists are made in two steps, of which the second parts what the first has made.
+    means of the whole vectors.
     """
     dim = sample_ND.shape[1]
     if lists == 1:
         return np.eye(1, dim, dtype=np.float32)
     rng = np.random.default_rng(seed)
-    points_ND = np.ascontiguousarray(sample_ND[rng.permutation(len(sample_ND))[: lists * POINTS]])
+    points_ND = np.ascontiguousarray(sample_ND[rng.permutation(len(sample_ND))[: sampled(lists)]])
     short_NS = _shortened(points_ND) if dim > DIRECTIONS else points_ND
-    if lists <= ONE_STEP:
-        nearest_N = _clustered(short_NS, lists, seed)
-    else:
-        coarse = round(np.sqrt(lists))
-        part_N = _clustered(short_NS, coarse, seed)
-        nearest_N, made = np.empty(len(short_NS), np.int64), 0
-        for part in range(coarse):
-            mine = np.flatnonzero(part_N == part)
-            wanted = max(1, round(lists * len(mine) / len(short_NS)))
-            nearest_N[mine] = made + (_clustered(short_NS[mine], wanted, seed) if len(mine) else 0)
-            made += wanted
+    clustering = faiss.Clustering(short_NS.shape[1], lists)
+    clustering.niter, clustering.seed, clustering.spherical = ROUNDS, 1 + seed, True
+    clustering.min_points_per_centroid, clustering.max_points_per_centroid = 1, POINTS
+    index = _graph(short_NS.shape[1]) if lists >= GRAPH else faiss.IndexFlatIP(short_NS.shape[1])
+    clustering.train(short_NS, index)
+    nearest_N = index.search(short_NS, 1)[1][:, 0]
     order = np.argsort(nearest_N, kind="stable")
     _, start_F = np.unique(nearest_N[order], return_index=True)
     means_FD = np.add.reduceat(points_ND[order], start_F)
@@ -72,16 +65,9 @@ def train(sample_ND: NDArray[np.float32], lists: int, seed: int = 0) -> NDArray[
     return unit_FD
 
 
-def _clustered(points_ND: NDArray[np.float32], clusters: int, seed: int) -> NDArray[np.int64]:
-    """Return the cluster of every point."""
-    clusters = min(clusters, len(points_ND))
-    clustering = faiss.Clustering(points_ND.shape[1], clusters)
-    clustering.niter, clustering.seed, clustering.spherical = ROUNDS, 1 + seed, True
-    clustering.min_points_per_centroid, clustering.max_points_per_centroid = 1, 2 * POINTS
-    index = faiss.IndexFlatIP(points_ND.shape[1])
-    clustering.train(points_ND, index)
-    nearest_N: NDArray[np.int64] = index.search(points_ND, 1)[1][:, 0]
-    return nearest_N
+def sampled(lists: int) -> int:
+    """Return how many faces are enough to train so many lists."""
+    return lists * (POINTS if lists < GRAPH else FEWER_POINTS)
 
 
 def _shortened(points_ND: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -145,7 +131,9 @@ class Assigner:
         self.coder = coder
         codes_LE, _ = coder.encode(centroids_LD)
         self.codes_LE = torch.from_numpy(codes_LE)
-        self.graph = _graph(centroids_LD) if len(centroids_LD) >= GRAPH else None
+        self.graph = _graph(coder.dim) if len(centroids_LD) >= GRAPH else None
+        if self.graph is not None:
+            self.graph.add(np.ascontiguousarray(centroids_LD))
 
     def __call__(self, vectors_ND: NDArray[np.float32], codes_NE: NDArray[np.int8] | NDArray[np.float32]) -> Probes:
         """Return the probes of faces by their vectors and codes."""
@@ -168,8 +156,8 @@ def _near(sim_BK: NDArray[np.float32], list_BK: NDArray[np.int64]) -> Probes:
     return Probes(start_B1, list_BK[near_BK].astype(np.int32), sim_BK[near_BK])
 
 
-def _graph(centroids_LD: NDArray[np.float32]) -> faiss.IndexHNSWFlat:
-    graph = faiss.IndexHNSWFlat(centroids_LD.shape[1], 24, faiss.METRIC_INNER_PRODUCT)
+def _graph(dim: int) -> faiss.IndexHNSWFlat:
+    """Return an empty graph of lists."""
+    graph = faiss.IndexHNSWFlat(dim, 24, faiss.METRIC_INNER_PRODUCT)
     graph.hnsw.efConstruction, graph.hnsw.efSearch = EFFORT, EFFORT
-    graph.add(np.ascontiguousarray(centroids_LD))
     return graph

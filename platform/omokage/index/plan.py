@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from omokage.index.coder import Coder, Kind
-from omokage.index.lists import GRAPH, ONE_STEP, POINTS, ROUNDS
+from omokage.index.lists import GRAPH, POINTS, ROUNDS
 from omokage.index.product import rate
 
 SHORT: Final = 3.0
@@ -53,11 +53,10 @@ def exact_seconds(faces: int, pairs_a_second: float) -> float:
 
 def lists_seconds(faces: int, lists: int, pairs_a_second: float) -> float:
     """Return how long a join by so many lists takes, training and assigning included."""
-    compared = lists if lists <= ONE_STEP else 2 * np.sqrt(lists)
-    train = compared * min(faces, lists * POINTS) * ROUNDS / TRAIN
+    train = min(lists, GRAPH) * min(faces, lists * POINTS) * ROUNDS / TRAIN
     assign = faces * min(lists, GRAPH) / ASSIGN
     join = faces * (faces / lists) * PROBED
-    return float((train + assign + join) / pairs_a_second)
+    return (train + assign + join) / pairs_a_second
 
 
 def choose_lists(faces: int, people: int, pairs_a_second: float) -> int:

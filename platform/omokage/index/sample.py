@@ -33,7 +33,7 @@ FREE: Final = 0.3
 """Pairs that a join may compare without asking, as a share of those between faces and centroids."""
 
 RANKS: Final = (1, 2, 3, 4, 6, 8, 12, MOST_PROBES)
-GAPS: Final = (0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, WIDEST)
+GAPS: Final = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, WIDEST)
 """Rules to choose from."""
 
 Z95: Final = 1.96
@@ -166,7 +166,7 @@ def choose(truth: Truth, faces: Faces, target: float) -> Rule | None:
     if not good:
         return None
     cheap = max(min(cost for cost, _, _ in good), FREE * len(truth.sample_S) * faces.lists)
-    return min((missed, cost, rule) for cost, missed, rule in good if cost <= cheap)[2]
+    return min((missed, -cost, rule) for cost, missed, rule in good if cost <= cheap)[2]
 
 
 def _mean(missed: NDArray[np.bool_]) -> float:
