@@ -11,6 +11,7 @@ import numpy as np
 from omokage.index.coder import Coder, Kind
 from omokage.index.lists import GRAPH, POINTS, ROUNDS
 from omokage.index.product import rate
+from omokage.index.threads import each
 
 SHORT: Final = 3.0
 """Seconds: an exact join that takes no longer than this needs no lists."""
@@ -41,9 +42,10 @@ class Speed:
 
 def speed(dim: int, cores: int, device: str = "cpu") -> Speed:
     """Return how fast this machine compares codes of ``dim`` numbers, by trying."""
-    rates: dict[Kind, float] = {kind: rate(kind, Coder(kind, dim).length, device) for kind in ("int8", "float32")}
-    kind = max(rates, key=lambda each: rates[each])
-    return Speed(kind, rates[kind] * (cores if device == "cpu" else 1))
+    kinds: tuple[Kind, Kind] = ("int8", "float32")
+    rates = list(each(lambda kind: rate(kind, Coder(kind, dim).length, device), kinds, threads=1))
+    best = int(np.argmax(rates))
+    return Speed(kinds[best], rates[best] * (cores if device == "cpu" else 1))
 
 
 def exact_seconds(faces: int, pairs_a_second: float) -> float:

@@ -147,14 +147,13 @@ def choose(truth: Truth, faces: Faces, target: float) -> Rule | None:
 
     Little is what the cheapest sufficient one costs, or a part of what finding the lists has cost already.
 
-    What it misses of the pairs of two people must be at most half of what the target allows: the other half is for
-    what the sample does not show. Where few faces have such pairs, and for the sake of stray faces, which do not
+    Where few faces have such pairs, and for the sake of stray faces, which do not
     weigh much among them, pairs of one person count too: of all pairs it may miss ten times as much.
     """
     reach = Reach.of(truth, faces)
     probes = faces.probes(truth.sample_S)
     size_K, rank_K, gap_K = faces.sizes()[probes.list_K], probes.ranks(), probes.gaps()
-    allowed = (1 - target) / 2
+    allowed = 1 - target
     few = len(np.unique(truth.a_M[truth.differ_M])) < ENOUGH
     good: list[tuple[float, float, Rule]] = []
     for rule in (Rule(ranks, gap) for ranks in RANKS for gap in GAPS):
