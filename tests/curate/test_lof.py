@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from omokage.curate.gallery import Gallery
-from omokage.curate.lof import factors, local_factors
+from omokage.curate.lof import local_factors
 
 
 def unit(rng, count, dim=24):
