@@ -36,7 +36,7 @@ class Size:
 
     people: int = 1291
     faces: int = 100
-    rounds: int = 3
+    rounds: int = 2
     million: int = 1_000_000
     grown: tuple[int, ...] = (100_000, 1_000_000, 10_000_000)
     seeds: int = 100
@@ -256,7 +256,7 @@ def truth(size: Size) -> list[Figure]:
     counts = {name: np.zeros(3, np.int64) for name in ("people in two folders", "same shots", "strangers")}
     for seed in range(size.seeds):
         made = Crowd(
-            folders=100, faces=20, dim=512, splits=0.1, strangers=0.02, repeats=0.05, chips=True, seed=1000 + seed
+            folders=60, faces=12, dim=512, splits=0.1, strangers=0.02, repeats=0.05, chips=True, seed=1000 + seed
         )
         with tempfile.TemporaryDirectory() as folder:
             made.write(folder)

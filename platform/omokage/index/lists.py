@@ -30,7 +30,7 @@ EFFORT: Final = 48
 DIRECTIONS: Final = 128
 """In which k-means runs, where vectors have more."""
 
-MOST_PROBES: Final = 16
+MOST_PROBES: Final = 24
 """Lists that a face can probe, its home among them."""
 
 WIDEST: Final = 0.6

@@ -32,7 +32,7 @@ ENOUGH: Final = 30
 FREE: Final = 0.3
 """Pairs that a join may compare without asking, as a share of those between faces and centroids."""
 
-RANKS: Final = (1, 2, 3, 4, 6, 8, 12, MOST_PROBES)
+RANKS: Final = (1, 2, 3, 4, 6, 8, 12, 16, MOST_PROBES)
 GAPS: Final = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, WIDEST)
 """Rules to choose from."""
 
