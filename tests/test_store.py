@@ -294,7 +294,7 @@ def test_finished_shards_of_a_stopped_run_are_taken_over(folder):
 
 def test_only_one_may_write(data):
     other = Dataset.open(data.folder.url)
-    with data.locked(), pytest.raises(DatasetError, match="another ingest is writing"), other.locked():
+    with data.locked(), pytest.raises(DatasetError, match="another run is writing"), other.locked():
         pass
     with data.locked():
         pass
