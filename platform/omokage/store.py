@@ -218,9 +218,7 @@ class Dataset:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise DatasetError(
-                    f"another run is writing to {self.folder.url}: wait for it, or stop it"
-                ) from error
+                raise DatasetError(f"another run is writing to {self.folder.url}: wait for it, or stop it") from error
             self.head = _read_head(self.folder)  # another run may have ended since it was read
             yield
 

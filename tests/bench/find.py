@@ -24,7 +24,8 @@ from tests.bench.find_peers import THRESHOLD
 from tests.bench.watch import Seen
 from tests.crowd import Crowd, gallery
 
-from omokage.flows.find import FindConfig, find
+from omokage.flows.find import find
+from omokage.flows.find_config import FindConfig
 from omokage.flows.index import up_to_date
 from omokage.index.plan import Speed
 from omokage.store import Dataset

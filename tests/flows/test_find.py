@@ -17,7 +17,8 @@ from conftest import finish, run, start, wait_until
 from crowd import Crowd, gallery
 from omokage import schema
 from omokage.errors import ConfigError, DatasetError, OmokageError, WorkError
-from omokage.flows.find import FindConfig, find
+from omokage.flows.find import find
+from omokage.flows.find_config import FindConfig
 from omokage.flows.index import index, up_to_date
 from omokage.index.plan import Speed
 from omokage.shards import write_shard

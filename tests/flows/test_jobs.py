@@ -15,7 +15,8 @@ import pytest
 import ray_head
 from conftest import DEADLINE, content, wait_until
 from crowd import Crowd
-from omokage.flows.find import FindConfig, find
+from omokage.flows.find import find
+from omokage.flows.find_config import FindConfig
 from omokage.store import Dataset
 
 pytestmark = pytest.mark.ray

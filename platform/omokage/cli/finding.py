@@ -11,8 +11,8 @@ from omokage.cli.words import FLAT, DatasetPlace, Json, Settings, bar, parse
 
 def find(argv: list[str]) -> str:
     """Find one person in two folders, one shot several times, strangers, leaks."""
-    from omokage.flows.find import FindConfig
     from omokage.flows.find import find as flow
+    from omokage.flows.find_config import FindConfig
 
     @dataclasses.dataclass
     class Find:

@@ -75,10 +75,6 @@ class Calibration:
         bent = float(bend(np.array([similarity]), centre)[0])
         return float(min(rate[-1], special.ndtr(-(bent - mean) / width)))
 
-    def expected_pairs(self, threshold: float, pairs: int) -> float:
-        """Return how many of so many pairs of different people reach a threshold."""
-        return self.fmr_at(threshold) * pairs
-
 
 def calibrate(gallery: Gallery, fmr: float = 1e-6, seed: int = 0) -> Calibration:
     """Return the similarity that a share ``fmr`` of the pairs of different people reaches.
