@@ -30,6 +30,7 @@ demo: install
 	@$(BIN)/omokage draw $(DEMO) --people 24 --pictures 8
 	@$(BIN)/omokage ingest $(DEMO)/pictures $(DEMO)/dataset
 	@$(BIN)/omokage sheet $(DEMO)/dataset $(DEMO)/sheet.html
+	@$(BIN)/omokage find $(DEMO)/dataset
 
 test: test-fast
 	$(BIN)/python -m pytest -m ray
