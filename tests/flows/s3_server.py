@@ -42,6 +42,7 @@ def running(folder: Path) -> Iterator[dict[str, str]]:
         _wait(server, env, folder)
         yield env
     finally:
+        s3fs.S3FileSystem.clear_instance_cache()  # or the next server's tests would be sent to this one
         server.kill()  # it takes its time to end in order, and its data ends with the test
         server.wait()
 

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from conftest import run
+from omokage.errors import SourceError
+from omokage.flows.search import SearchConfig, search
 from omokage.store import Dataset
 
 pytestmark = pytest.mark.ray  # the dataset that they share is made by an ingest
@@ -22,8 +24,7 @@ def test_a_picture_of_the_dataset_finds_itself_first_and_its_person_next(picture
 
 def test_a_picture_without_a_face_is_told(undisturbed, tmp_path):
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((200, 200, 3), 127, np.uint8))
-    ran = run("search", undisturbed, tmp_path / "grey.png")
-    assert ran.status == 1
-    assert "no face can be had" in ran.err
-    assert "Traceback" not in ran.err
-    assert "there is no picture" in run("search", undisturbed, tmp_path / "gone.png").err
+    with pytest.raises(SourceError, match="no face can be had"):
+        search(str(undisturbed), str(tmp_path / "grey.png"), SearchConfig())
+    with pytest.raises(SourceError, match="there is no picture"):
+        search(str(undisturbed), str(tmp_path / "gone.png"), SearchConfig())
