@@ -145,10 +145,9 @@ def _seen(
 def choose(truth: Truth, faces: Faces, target: float) -> Rule | None:
     """Return the rule that finds most of the sample's pairs among those that cost little; None if none finds enough.
 
-    Little is what the cheapest sufficient one costs, or a part of what finding the lists has cost already.
-
-    Where few faces have such pairs, and for the sake of stray faces, which do not
-    weigh much among them, pairs of one person count too: of all pairs it may miss ten times as much.
+    Little is what the cheapest sufficient one costs, or a part of what finding the lists has cost already. Where few
+    faces have pairs of two people, and for the sake of stray faces, which do not weigh much among those, pairs of one
+    person count too: of all pairs it may miss ten times as much.
     """
     reach = Reach.of(truth, faces)
     probes = faces.probes(truth.sample_S)
