@@ -46,10 +46,7 @@ class Gallery:
     @cached_property
     def rank(self) -> NDArray[np.int64]:
         """Each row's place by face_id."""
-        ids = self.faces["face_id"].combine_chunks()
-        rank_N = np.empty(len(ids), np.int64)
-        rank_N[pc.array_sort_indices(ids).to_numpy()] = np.arange(len(ids))
-        return rank_N
+        return ranked(self.faces["face_id"])
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
@@ -90,6 +87,13 @@ class Gallery:
             end = max(first + 1, int(np.searchsorted(self.bounds, limit, side="right")) - 1)
             yield first, end
             first = end
+
+
+def ranked(ids: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Return the place of each of some different ids in their order."""
+    rank_N = np.empty(len(ids), np.int64)
+    rank_N[pc.array_sort_indices(ids.combine_chunks()).to_numpy()] = np.arange(len(ids))
+    return rank_N
 
 
 def labelled(identity: pa.ChunkedArray, usable_N: NDArray[np.bool_]) -> tuple[NDArray[np.int32], list[str]]:

@@ -26,10 +26,14 @@ from omokage import schema
 from omokage.curate.gallery import Gallery
 from omokage.curate.shots import BELOW, BLOCK, Chips, Found, Person, Rule
 from omokage.errors import ConfigError
+from omokage.index.threads import each
 from omokage.vision.likeness import SAME_SHOT
 
 FETCHED: Final = 1024
 """Chips fetched at once, as a rule: some 20 MB; twice as many where the nearest faces are spread widely."""
+
+JUDGED: Final = 1024
+"""Faces whose shots one thread judges at a time."""
 
 SAMPLED: Final = 20_000
 """Faces from whose nearest ones the floor is told."""
@@ -66,7 +70,7 @@ def same_face(gallery: Gallery, config: SameFaceConfig) -> pa.Table:
     are alike but another photo, or of which no chip can tell (keep is true; they are listed as looked at).
     """
     floor = find_floor(gallery, config)
-    return numbered(judge(gallery, config, floor, first, end) for first, end in gallery.people())
+    return numbered(each(lambda people: judge(gallery, config, floor, *people), gallery.people(JUDGED)))
 
 
 def find_floor(gallery: Gallery, config: SameFaceConfig) -> float:

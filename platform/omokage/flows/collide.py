@@ -5,7 +5,7 @@ no more with it than its unit, which is done again.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -19,6 +19,7 @@ from omokage import config as settings
 from omokage.errors import WorkError
 from omokage.flows import cluster
 from omokage.flows.cluster import ClusterConfig
+from omokage.flows.progress import OnProgress
 from omokage.flows.workspace import Workspace
 from omokage.index.coder import Coder
 from omokage.index.faces import Faces
@@ -26,9 +27,6 @@ from omokage.index.join import Join, Unit
 from omokage.index.side import Rule, Side
 from omokage.index.threads import each
 from omokage.storage import Folder
-
-OnProgress = Callable[[int, int], None]
-"""Called with the pairs compared and the pairs to compare."""
 
 UNIT: Final = 2e8
 """Pairs of a unit, about: a second or less."""
@@ -95,8 +93,8 @@ class Joining:
         self.units = units(self.join)
         self.costs = self.join.shares(self.units)
 
-    def run(self, where: ClusterConfig, memory: int, on_progress: OnProgress) -> int:
-        """Join what is not joined yet, and return how many units that were.
+    def run(self, where: ClusterConfig, memory: int, on_progress: OnProgress) -> None:
+        """Join what is not joined yet.
 
         Raises:
             WorkError: There are too many pairs, or the cluster failed; what is finished is kept.
@@ -112,12 +110,6 @@ class Joining:
             if found > self.most:
                 raise WorkError(_too_many(self.terms.threshold, self.most))
             on_progress(int(compared), int(total))
-        return len(todo)
-
-    def parts(self) -> Iterator[NDArray[np.void]]:
-        """Yield the matches of every unit, in order."""
-        for number in range(len(self.units)):
-            yield self.work.load(f"{self.folder}/{number:05d}")
 
     def _done(self) -> set[int]:
         names = self.work.folder.names(f"index/{self.folder}")

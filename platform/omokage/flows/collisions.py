@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from omokage.curate.calibrate import Calibration
 from omokage.errors import WorkError
 from omokage.flows.cluster import ClusterConfig
-from omokage.flows.collide import Joining, OnProgress, Terms, labels_key
+from omokage.flows.collide import Joining, Terms, labels_key
 from omokage.flows.index import Index
+from omokage.flows.progress import OnProgress
 from omokage.flows.workspace import Workspace
 from omokage.index import sample
 from omokage.index.coder import Coder

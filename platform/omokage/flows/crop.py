@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from omokage import weights
 from omokage.flows import cluster, pipeline, workers
 from omokage.flows.cluster import ClusterConfig
-from omokage.flows.pipeline import FacesConfig, LookerConfig, OnProgress, quietly
+from omokage.flows.pipeline import FacesConfig, LookerConfig
+from omokage.flows.progress import OnProgress, quietly
 from omokage.report import CropReport
 from omokage.source import Source, check_apart
 from omokage.stages.export import Export, ExportConfig

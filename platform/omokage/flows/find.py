@@ -19,31 +19,24 @@ from omokage.curate.gallery import NOBODY, Gallery
 from omokage.curate.histogram import plot
 from omokage.curate.matches import Matches
 from omokage.curate.outliers import OutlierConfig, outliers
-from omokage.curate.same_face import SameFaceConfig, find_floor, judge, numbered
+from omokage.curate.same_face import SameFaceConfig, same_face
 from omokage.errors import ConfigError, DatasetError
 from omokage.flows import collisions
 from omokage.flows.cluster import ClusterConfig
-from omokage.flows.collide import OnProgress
 from omokage.flows.collisions import Found, JoinSettings
 from omokage.flows.find_config import RESERVED, FindConfig
 from omokage.flows.findings import Findings, write_csv
 from omokage.flows.index import Chips, Index, guest, people, same_origin, up_to_date
+from omokage.flows.progress import OnProgress, quietly
 from omokage.index import plan, product
 from omokage.index.faces import Faces
-from omokage.index.threads import cores, each
+from omokage.index.threads import cores
 from omokage.report import tally
 from omokage.source import resolver
 from omokage.store import Dataset
 
-FACES_AT_ONCE: Final = 1024
-"""Whose shots are judged by one thread at a time."""
-
 LONGEST: Final = 900.0
 """Seconds that comparing all pairs may take where lists do not reach the recall."""
-
-
-def quietly(done: int, of: int) -> None:
-    """Show no progress."""
 
 
 def find(
@@ -119,7 +112,7 @@ class _Finder:
             dataset=self.data.folder.url,
             source=self.data.head.source,
             plan=self.plan,
-            nobody=int((self.index.alive_N & (self.gallery.label_N == NOBODY)).sum()),
+            nobody=self._nobody(),
             unusable=self.index.unusable,
             added=self.index.added,
             against=config.against,
@@ -150,9 +143,12 @@ class _Finder:
             disk=vectors + vectors // 4 + 150 * faces,
         )
 
+    def _nobody(self) -> int:
+        """Return how many faces have no identity."""
+        return int((self.index.alive_N & (self.gallery.label_N == NOBODY)).sum())
+
     def _notes(self) -> Iterator[str]:
-        nobody = int((self.index.alive_N & (self.gallery.label_N == NOBODY)).sum())
-        if nobody:
+        if nobody := self._nobody():
             yield f"{nobody:,} faces belong to nobody, and are looked for in leaks only"
         if self.index.unusable:
             yield f"{self.index.unusable:,} faces have a vector that is zero or not a number, and are left out"
@@ -256,10 +252,15 @@ class _Finder:
         if threshold is None:
             self.warnings.append("leaks by likeness need a threshold: give --threshold")
             threshold = 1.0
-        found = self._reached(
-            lambda wanted: collisions.leaks(self.index, self._guest(), wanted, self.on_progress), threshold
-        )
         other = self._guest()
+
+        def attempt(wanted: JoinSettings) -> Found | None:
+            nonlocal other
+            if other.head.lists != self.index.head.lists:  # the lists were made anew
+                other = self._guest()
+            return collisions.leaks(self.index, other, wanted, self.on_progress)
+
+        found = self._reached(attempt, threshold)
         count = len(self.index.faces)
         faces = Faces([*self.index.faces.segments, *other.faces.segments])
         pair = leaking.both(self.gallery, other.gallery, faces, Chips.of_both(self.index, other))
@@ -289,13 +290,7 @@ class _Finder:
         return guest(self.index, self.other)
 
     def _same_face(self) -> dict[str, int]:
-        config = SameFaceConfig(threshold=self.config.same_face_threshold)
-        floor = find_floor(self.gallery, config)
-
-        def judged(people: tuple[int, int]) -> pa.Table:
-            return judge(self.gallery, config, floor, *people)
-
-        table = numbered(each(judged, self.gallery.people(FACES_AT_ONCE)))
+        table = same_face(self.gallery, SameFaceConfig(threshold=self.config.same_face_threshold))
         self.findings.table("same_face", table)
         drop = table.filter(pc.invert(table["keep"])).num_rows
         return {"clusters": int(pc.count_distinct(table["cluster"]).as_py()), "to_drop": drop} | tally(table["kind"])

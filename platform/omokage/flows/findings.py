@@ -44,10 +44,6 @@ class Findings:
         self.folder.write(f"{FOLDER}/{name}", content)
         self.files.append(self.folder.place(f"{FOLDER}/{name}"))
 
-    def remove(self, name: str) -> None:
-        """Remove a file of an older run."""
-        self.folder.remove(f"{FOLDER}/{name}")
-
     def _take(self, part: Path, name: str) -> None:
         self.folder.take(part, f"{FOLDER}/{name}")
         self.files.append(self.folder.place(f"{FOLDER}/{name}"))

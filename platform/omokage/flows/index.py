@@ -13,11 +13,10 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from omokage import schema
-from omokage.curate.gallery import COLUMNS, Gallery, labelled
+from omokage.curate.gallery import COLUMNS, Gallery, labelled, ranked
 from omokage.errors import DatasetError
 from omokage.flows.workspace import IndexHead, Part, Workspace
 from omokage.index import lists as training
@@ -205,10 +204,7 @@ def _segment(
     builder = Builder(scratch, head.coder, centroids)
     table = pa.concat_tables(_tables(data, shards, COLUMNS))
     label_N, _ = labelled(table["identity"], np.ones(table.num_rows, bool))
-    rank_N = np.empty(table.num_rows, np.int64)
-    rank_N[pc.array_sort_indices(table["face_id"].combine_chunks()).to_numpy()] = np.arange(table.num_rows)
-
-    order_N = builder.write(_blocks(data, shards), label_N, rank_N)
+    order_N = builder.write(_blocks(data, shards), label_N, ranked(table["face_id"]))
     counts = [shard.faces for shard in shards]
     builder.save("shards", np.repeat(np.arange(len(shards)), counts)[order_N].astype(np.int32))
     builder.save("shard_rows", training.within(np.array(counts))[order_N].astype(np.int32))

@@ -16,7 +16,8 @@ from omokage import changes, weights
 from omokage.errors import DatasetError
 from omokage.flows import cluster, pipeline, workers
 from omokage.flows.cluster import ClusterConfig
-from omokage.flows.pipeline import FacesConfig, LookerConfig, OnProgress, quietly
+from omokage.flows.pipeline import FacesConfig, LookerConfig
+from omokage.flows.progress import OnProgress, quietly
 from omokage.flows.workers import Workers
 from omokage.report import IngestReport, by_status, tally
 from omokage.shards import Shard

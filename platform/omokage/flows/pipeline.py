@@ -40,14 +40,6 @@ QUEUED = 2
 """Chunks that a worker has in hand: one at work, one waiting."""
 
 
-OnProgress = Callable[[int, int], None]
-"""Called with the pictures done and the pictures to do."""
-
-
-def quietly(done: int, of: int) -> None:
-    """Show no progress."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FacesConfig:
     """Which faces of which pictures are taken."""

@@ -146,7 +146,7 @@ class Workspace:
             shutil.rmtree(self.path / folder, ignore_errors=True)
 
     def sweep(self, head: IndexHead) -> None:
-        """Remove segments that ``head`` does not name, here and in the dataset."""
+        """Remove segments that ``head`` does not name from this machine."""
         kept = {part.name for part in head.parts}
         for place in (self.path / "segments").glob("*"):
             if place.name not in kept:
