@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from crowd import Crowd
 from omokage.curate.gallery import NOBODY, Gallery
 
 
@@ -15,6 +16,19 @@ def people(vectors, labels, ids=None, names=None):
     names = names or [f"p{i:04d}" for i in range(labels.max(initial=-1) + 1)]
     identity = pa.array([None if v == NOBODY else names[v] for v in labels], pa.string())
     return Gallery(pa.table({"face_id": ids, "uri": ids, "identity": identity}), vectors, labels, names, lambda _: [])
+
+
+def gallery_of(vectors_ND: np.ndarray, label_N: np.ndarray) -> Gallery:
+    """Return a gallery of vectors as they are, in which nobody has a chip."""
+    ids = pa.table({"face_id": [f"{row:08x}" for row in range(len(label_N))]})
+    names = [f"{label:05d}" for label in range(int(label_N.max(initial=-1)) + 1)]
+    return Gallery(ids, vectors_ND.astype(np.float32), label_N.astype(np.int32), names, lambda rows: [b""] * len(rows))
+
+
+def of_crowd(crowd: Crowd) -> Gallery:
+    """Return a crowd's faces, by folder."""
+    whole = crowd.whole()
+    return gallery_of(whole.vectors_ND, whole.folder_N)
 
 
 class Cast:

@@ -7,23 +7,13 @@ from dataclasses import asdict
 import numpy as np
 import pyarrow as pa
 import pytest
+from galleries import gallery_of, of_crowd
 
 from crowd import Crowd
 from omokage.curate import calibrate as module
 from omokage.curate.calibrate import Calibration, calibrate
 from omokage.curate.gallery import Gallery
 from omokage.errors import ConfigError
-
-
-def gallery_of(vectors_ND: np.ndarray, label_N: np.ndarray) -> Gallery:
-    ids = pa.table({"face_id": [f"{row:08x}" for row in range(len(label_N))]})
-    names = [f"{label:05d}" for label in range(int(label_N.max(initial=-1)) + 1)]
-    return Gallery(ids, vectors_ND.astype(np.float32), label_N.astype(np.int32), names, lambda rows: [b""] * len(rows))
-
-
-def of_crowd(crowd: Crowd) -> Gallery:
-    whole = crowd.whole()
-    return gallery_of(whole.vectors_ND, whole.folder_N)
 
 
 def unit(values_ND: np.ndarray) -> np.ndarray:

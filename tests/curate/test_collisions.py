@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from galleries import gallery_of, of_crowd
 
 from crowd import Crowd
 from omokage import schema
@@ -12,12 +13,6 @@ from omokage.curate.gallery import Gallery
 from omokage.curate.groups import groups
 from omokage.curate.hits import Hits, aggregate
 from omokage.errors import ConfigError
-
-
-def gallery_of(vectors_ND: np.ndarray, label_N: np.ndarray) -> Gallery:
-    ids = pa.table({"face_id": [f"{row:08x}" for row in range(len(label_N))]})
-    names = [f"{label:05d}" for label in range(int(label_N.max()) + 1)]
-    return Gallery(ids, vectors_ND.astype(np.float32), label_N.astype(np.int32), names, lambda rows: [b""] * len(rows))
 
 
 def joined(gallery: Gallery, threshold: float) -> Hits:
@@ -36,11 +31,6 @@ def judged(gallery: Gallery, **settings: float) -> pa.Table:
 def pairs_with(table: pa.Table, verdict: str) -> set[tuple[int, int]]:
     rows = [row for row in table.to_pylist() if row["verdict"] == verdict]
     return {(int(row["identity_a"]), int(row["identity_b"])) for row in rows}
-
-
-def of_crowd(crowd: Crowd) -> Gallery:
-    whole = crowd.whole()
-    return gallery_of(whole.vectors_ND, whole.folder_N)
 
 
 @pytest.mark.parametrize("seed", range(8))
