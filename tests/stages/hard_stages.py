@@ -20,6 +20,8 @@ class HardConfig:
     """File that gets a line for each picture, before it is looked at."""
     port: int = 0
     """Where on this machine somebody listens."""
+    kills: int = 0
+    """How many times its process is killed while it starts."""
     refuse: str = ""
     """Text of an error at the start."""
 
@@ -78,3 +80,19 @@ class Broken:
 
     def __init__(self, config: HardConfig) -> None:
         raise RuntimeError("a mistake")
+
+
+class KilledYoung:
+    """A stage whose process is killed while it starts, ``kills`` times."""
+
+    reads = schema.LISTED
+    adds = pa.schema([])
+
+    def __init__(self, config: HardConfig) -> None:
+        with Path(config.log).open("a") as log:
+            log.write("start\n")
+        if len(Path(config.log).read_text().split()) <= config.kills:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        return table

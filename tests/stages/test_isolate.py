@@ -108,6 +108,15 @@ def test_a_process_killed_between_two_batches_is_replaced(tmp_path, isolated):
     assert before not in after["pid"].to_pylist()
 
 
+def test_a_process_killed_while_it_starts_is_started_again_but_not_for_ever(tmp_path, isolated):
+    once, always = tmp_path / "once", tmp_path / "always"
+    assert isolated("KilledYoung", HardConfig(log=str(once), kills=1))(batch("a"))["uri"].to_pylist() == ["a"]
+    assert once.read_text().split() == ["start"] * 2
+    with pytest.raises(OmokageError, match="did not start"):
+        isolated("KilledYoung", HardConfig(log=str(always), kills=99))
+    assert always.read_text().split() == ["start"] * isolate.STARTS
+
+
 def test_ctrl_c_is_left_to_the_parent(tmp_path, isolated):
     stage = isolated("Hard", HardConfig(log=str(tmp_path / "log")))
     os.kill(stage.child.pid, signal.SIGINT)

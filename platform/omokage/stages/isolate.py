@@ -32,6 +32,12 @@ BLOCKED, OPEN = b"\x00blocked", b"\x00open"
 TRIES = 2
 """How often a picture may end the child when it is alone in it."""
 
+STARTS = 3
+"""How often it is started when something kills it before it is ready: the memory's guard, an operator."""
+
+ENDING_SECONDS = 10
+"""From the closing of a child's pipe to its end."""
+
 START_SECONDS = 300
 """For importing the libraries and loading the models on a busy machine."""
 
@@ -43,6 +49,11 @@ which the kernel fills with zeros first: 0.5 ms of 11 for 640 by 640 pixels."""
 
 class ChildEndedError(Exception):
     """The child ended, or did not answer in time."""
+
+    def __init__(self, killed: bool) -> None:
+        super().__init__()
+        self.killed = killed
+        """Whether a signal that we did not send ended it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +108,22 @@ class Isolated:
         return self._ask(base.fail(row, ["crashed"]))  # a failed row passes through every stage untouched
 
     def _start(self) -> None:
+        for _ in range(STARTS):
+            self.child = self._process()
+            try:
+                greeting = self._receive(START_SECONDS)
+            except ChildEndedError as error:
+                if error.killed:
+                    continue
+                break
+            if greeting in (BLOCKED, OPEN):
+                self.network_blocked = greeting == BLOCKED
+                return
+            self.close()
+            raise OmokageError(greeting.decode())
+        raise OmokageError(f"the process for {self.config.stage} did not start; the lines above say why")
+
+    def _process(self) -> "subprocess.Popen[bytes]":
         kind, name = type(self.config.config), self.config.config.__class__.__qualname__
         order = {
             "stage": self.config.stage,
@@ -107,16 +134,7 @@ class Isolated:
         }
         # -P: the folder that the user happens to be in is no place to import modules from
         command = [sys.executable, "-P", "-m", "omokage.stages.child", json.dumps(order)]
-        settings = os.environ | KEEP_MEMORY
-        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=settings)
-        try:
-            greeting = self._receive(START_SECONDS)
-        except ChildEndedError as error:
-            raise OmokageError(f"the process for {self.config.stage} did not start; the lines above say why") from error
-        if greeting not in (BLOCKED, OPEN):
-            self.close()
-            raise OmokageError(greeting.decode())
-        self.network_blocked = greeting == BLOCKED
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | KEEP_MEMORY)
 
     def _ask(self, batch: pa.Table) -> pa.Table:
         if self.child is None:
@@ -124,8 +142,7 @@ class Isolated:
         try:
             send(self.child.stdin, table_bytes(batch))  # type: ignore[union-attr]
         except BrokenPipeError as error:
-            self.close()
-            raise ChildEndedError from error
+            raise ChildEndedError(killed=self._ended()) from error
         return read_table(self._receive(self.config.seconds))
 
     def _receive(self, seconds: float) -> bytes:
@@ -133,11 +150,22 @@ class Isolated:
         pipe = self.child.stdout  # type: ignore[union-attr]
         assert pipe is not None
         ready, _, _ = select.select([pipe], [], [], seconds)
-        message = receive(pipe) if ready else None
-        if message is None:
+        if not ready:
             self.close()
-            raise ChildEndedError
+            raise ChildEndedError(killed=False)
+        message = receive(pipe)
+        if message is None:
+            raise ChildEndedError(killed=self._ended())
         return message
+
+    def _ended(self) -> bool:
+        """Return whether a signal ended the child, which closed its pipe just now, and clear it away."""
+        assert self.child is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):  # the pipe closes a moment before the process is gone
+            self.child.wait(ENDING_SECONDS)
+        killed = (self.child.returncode or 0) < 0
+        self.close()
+        return killed
 
 
 def can_block_network() -> bool:
