@@ -286,3 +286,36 @@ LEAKS: Final = _columns(
 """Faces of another dataset that occur in this one. ``COLLISION_PAIRS`` is also the form of leaking people."""
 
 Leak = Literal["same_file", "same_person"]
+
+LEDGER: Final = _columns(
+    ("number", pa.int64()),  # of the line, from 1
+    ("at", pa.string()),  # ISO 8601, UTC
+    ("who", pa.string()),
+    ("by", pa.string()),  # By
+    ("do", pa.string()),  # Do
+    ("faces", pa.list_(pa.string())),  # keep, drop_face, drop_duplicate, relabel, split: whom it is about
+    ("person", pa.string()),  # merge, different, split
+    ("into", pa.string()),  # merge, different: the other person; relabel, split: the new one
+    ("undoes", pa.int64()),  # undo: number of the line
+    ("finding", pa.string()),  # id of what led to it: curate/proposals.py
+    ("why", pa.string()),
+)
+"""Decisions, in the order in which they were taken. Columns that a decision does not need are null."""
+
+Do = Literal["keep", "drop_face", "drop_duplicate", "relabel", "merge", "split", "different", "undo"]
+
+By = Literal["person", "rule"]
+
+VERSION: Final = _columns(
+    ("face_id", pa.string()),
+    ("uri", pa.string()),
+    ("sha256", pa.string()),
+    ("was", pa.string()),  # identity that the source gives; null for nobody
+    ("identity", pa.string()),  # identity after all decisions
+    ("status", pa.string()),  # FaceStatus
+    ("line", pa.int64()),  # number of the last decision that touched it; null where none did
+    ("reason", pa.string()),  # Do of that decision; null where none did
+)
+"""Every face of a dataset after its decisions, sorted by face_id."""
+
+FaceStatus = Literal["kept", "dropped", "duplicate"]

@@ -1,0 +1,1 @@
+"""What people decided about faces and people: an append-only book, what follows from it, and frozen versions."""
