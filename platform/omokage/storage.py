@@ -1,10 +1,13 @@
 """Folders of files on a local disk or behind a URL (s3://, …), with writes that are whole or absent."""
 
+import fcntl
 import os
 import posixpath
+import random
 import re
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +24,12 @@ URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 PART = re.compile(r"\.[0-9a-f]{32}\.part")
 """Name of a half-written file. It is short, since the finished name may be as long as a name can be."""
+
+UPDATING = ".updating"
+"""Name of the file that whoever changes files of a local folder holds a lock on; it is empty, and stays."""
+
+TAKEN = frozenset({409, 412})
+"""HTTP answers to a conditional write when another writer was first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,18 +160,74 @@ class Folder:
             except FileNotFoundError as error:
                 raise StorageError(f"cannot write to {self.url}: there is no such bucket") from error
             return
+        os.makedirs(posixpath.dirname(place), exist_ok=True)  # noqa: PTH103 - any name, also undecodable
+        _write_local(place, data, uuid.uuid4().hex)
+
+    def update(self, name: str, change: Callable[[bytes | None], bytes | None]) -> None:
+        """Replace a file by what ``change`` makes of it; what others write at the same time is never lost.
+
+        On a local disk, writers wait for each other. On s3 the write is conditional, and ``change`` is asked again
+        with the newest bytes whenever another writer was first; it may then meet what it made itself, where the
+        answer to a write that succeeded was lost on the way.
+
+        Args:
+            name: The file.
+            change: Gets the file's bytes, None where there is no such file, and returns the new ones, or None to
+                leave the file as it is.
+
+        Raises:
+            OSError: The disk is full, or writing is not permitted.
+            StorageError: The same on s3; or a storage that knows no conditional writes.
+        """
+        if self.local:
+            self._update_local(name, change)
+            return
+        if "s3" not in self.files.protocol:
+            raise StorageError(f"{self.url} cannot be written by several at once: only local disks and s3 can")
+        wait = 0.01
+        while not self._swapped(name, change):
+            time.sleep(random.uniform(0, wait))  # so that two writers do not meet again and again
+            wait = min(2 * wait, 1.0)
+
+    def _update_local(self, name: str, change: Callable[[bytes | None], bytes | None]) -> None:
+        place = self.place(name)
         folder = posixpath.dirname(place)
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - any name, also undecodable
-        part = f"{folder}/.{uuid.uuid4().hex}.part"
+        with open(f"{folder}/{UPDATING}", "ab") as lock:  # noqa: PTH123
+            fcntl.flock(lock, fcntl.LOCK_EX)  # a killed holder's lock is free at once
+            try:
+                old = self.read(name)
+            except FileNotFoundError:
+                old = None
+            data = change(old)
+            if data is not None:  # one name for the half-written file: what a killed writer left is written over
+                _write_local(place, data, "0" * 32)
+
+    def _swapped(self, name: str, change: Callable[[bytes | None], bytes | None]) -> bool:
+        """Try once to change a file on s3, and return whether no other writer was first."""
+        place = self.place(name)
         try:
-            with open(part, "wb") as out:  # noqa: PTH123
-                out.write(data)
-                out.flush()
-                os.fsync(out.fileno())
-            os.replace(part, place)
-        except OSError:
-            Path(part).unlink(missing_ok=True)
-            raise
+            with self.reached():
+                tag = self.files.info(place)["ETag"]  # asked first: bytes that are newer than it are refused below
+            old = self.read(name)
+            condition = {"IfMatch": tag}
+        except FileNotFoundError:
+            old, condition = None, {"IfNoneMatch": "*"}
+        data = change(old)
+        if data is None:
+            return True
+        try:
+            # s3fs writes big files in parts, which it would do without the condition
+            self.files.pipe_file(place, data, chunksize=len(data) + 1, **condition)
+        except Exception as error:
+            response = getattr(error.__cause__, "response", None) or {}
+            if response.get("ResponseMetadata", {}).get("HTTPStatusCode") in TAKEN:
+                return False
+            if isinstance(error, FileNotFoundError):
+                raise StorageError(f"cannot write to {self.url}: there is no such bucket") from error
+            with self.reached():  # the same words as for every other write
+                raise
+        return True
 
     def remove(self, name: str) -> None:
         """Remove a file; it is no error if it is gone already."""
@@ -215,6 +280,19 @@ class Folder:
             schema = pa.ipc.open_file(file).schema
             options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(column) for column in columns])
             return pa.ipc.open_file(file, options=options).read_all().select(columns)
+
+
+def _write_local(place: str, data: bytes | pa.Buffer, unique: str) -> None:
+    part = f"{posixpath.dirname(place)}/.{unique}.part"
+    try:
+        with open(part, "wb") as out:  # noqa: PTH123
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(part, place)
+    except OSError:
+        Path(part).unlink(missing_ok=True)
+        raise
 
 
 def arrow_bytes(table: pa.Table) -> pa.Buffer:
