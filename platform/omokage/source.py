@@ -119,11 +119,25 @@ def resolver(url: str) -> Callable[[str], str]:
 def locate(root: Folder, uri: str) -> tuple[Folder, str]:
     """Return the storage that holds a picture, and its place there."""
     if uri.startswith(_ESCAPED):
-        return root, os.path.join(root.root, os.fsdecode(urllib.parse.unquote_to_bytes(uri[len(_ESCAPED) :])))  # noqa: PTH118
+        return root, os.path.join(root.root, unwritten(uri))  # noqa: PTH118
     if URL.match(uri):
         folder = Folder.at(uri)
         return folder, folder.root
     return root, posixpath.join(root.root, uri)
+
+
+def written(path: str) -> str:
+    """Return a path below a source as a uri that Arrow can hold."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return _ESCAPED + urllib.parse.quote(os.fsencode(path))
+    return _ESCAPED + urllib.parse.quote(path) if path.startswith(_ESCAPED) or URL.match(path) else path
+
+
+def unwritten(uri: str) -> str:
+    """Return the path that ``written`` wrote, in the words of the file system."""
+    return os.fsdecode(urllib.parse.unquote_to_bytes(uri[len(_ESCAPED) :])) if uri.startswith(_ESCAPED) else uri
 
 
 def check_apart(source: Source, dataset: Folder) -> None:
@@ -155,13 +169,13 @@ def _local_tree(root: str) -> Iterator[Listed]:
             info = os.stat(path)  # noqa: PTH116
             here = (info.st_dev, info.st_ino)
             if here in above:
-                yield Listed(_written(relative), identity, reason="link_loop")
+                yield Listed(written(relative), identity, reason="link_loop")
                 continue
             entries = list(os.scandir(path))
         except OSError as error:
             if not relative:
                 raise SourceError(f"cannot read {root}: {error.strerror}") from error
-            yield Listed(_written(relative), identity, reason="unreadable_folder")
+            yield Listed(written(relative), identity, reason="unreadable_folder")
             continue
         for entry in entries:
             inside = f"{relative}/{entry.name}" if relative else entry.name
@@ -180,7 +194,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _local_file(entry: os.DirEntry[str], relative: str, identity: str | None) -> Listed:
-    uri = _written(relative)
+    uri = written(relative)
     try:
         info = entry.stat()
     except OSError as error:
@@ -202,22 +216,13 @@ def _remote_tree(root: Folder) -> Iterator[Listed]:
         relative = path.removeprefix(below)
         first, slash, _ = relative.partition("/")
         if info["type"] == "file" and not relative.endswith("/"):
-            yield Listed(_written(relative), first if slash else None, info["size"], _stamp(info))
+            yield Listed(written(relative), first if slash else None, info["size"], _stamp(info))
 
 
 def _stamp(info: dict[str, object]) -> str:
     if "ino" in info and isinstance(path := info["name"], str):
         return str(os.stat(path).st_mtime_ns)  # noqa: PTH116 - fsspec gives the time as a float, which rounds
     return str(next((info[key] for key in ("ETag", "etag", "LastModified", "mtime") if info.get(key)), ""))
-
-
-def _written(relative: str) -> str:
-    """Return a relative path as a uri that Arrow can hold."""
-    try:
-        relative.encode()
-    except UnicodeEncodeError:
-        return _ESCAPED + urllib.parse.quote(os.fsencode(relative))
-    return _ESCAPED + urllib.parse.quote(relative) if relative.startswith(_ESCAPED) or URL.match(relative) else relative
 
 
 def _shown(name: str) -> str:
