@@ -33,8 +33,6 @@ class Mentions:
     line_E: NDArray[np.int64]
     effect_E: NDArray[np.int64]
     """What becomes of the face; equal where two lines say the same."""
-    expects_E: NDArray[np.int64]
-    """What became of the face before, in the eyes of the line: no conflict where that is so. -1: it does not say."""
 
     def last(self, faces: int) -> NDArray[np.int64]:
         """Return the last mention of each face, -1 for one that is not mentioned."""
@@ -42,23 +40,19 @@ class Mentions:
         last_C[self.face_E] = np.arange(len(self.face_E))  # of several, the last stays
         return last_C
 
-    def clashes(self, said: Callable[[int], str], name: Callable[[int], str]) -> Iterator[Conflict]:
-        """Yield where two lines, one after the other, say different things of a face.
-
-        Args:
-            said: Gives what a line does to a face, as in "drops".
-            name: Gives a face's id.
-        """
+    def clashes(self) -> Iterator[tuple[int, int, int, int]]:
+        """Yield lines that say different things of a face, one after the other: both, how many faces, and one face."""
         order = np.argsort(self.face_E, kind="stable")
         face, line, effect = self.face_E[order], self.line_E[order], self.effect_E[order]
-        other = (effect[1:] != effect[:-1]) & (self.expects_E[order][1:] != effect[:-1])
-        at = 1 + np.flatnonzero((face[1:] == face[:-1]) & (line[1:] != line[:-1]) & other)
+        at = 1 + np.flatnonzero((face[1:] == face[:-1]) & (line[1:] != line[:-1]) & (effect[1:] != effect[:-1]))
         pairs, first, count = np.unique(
             np.stack([line[at], line[at - 1]], axis=1), axis=0, return_index=True, return_counts=True
         )
-        for late, early, faces, one in zip(*pairs.T.tolist(), count.tolist(), face[at[first]].tolist(), strict=True):
-            whom = f"face {name(one)}" if faces == 1 else f"{faces:,} faces, {name(one)} for one,"
-            yield Conflict(late, early, f"line {late} {said(late)} {whom} which line {early} {said(early)}")
+        yield from zip(*pairs.T.tolist(), count.tolist(), face[at[first]].tolist(), strict=True)
+
+    def first(self) -> NDArray[np.int64]:
+        """Return the first mention of each face that is mentioned."""
+        return np.unique(self.face_E, return_index=True)[1]
 
 
 def lost_shots(faces: pa.Table) -> Iterator[Conflict]:

@@ -7,6 +7,7 @@ that (``people.py``). What was overruled on the way is listed, since somebody ma
 Shape key: N lines, E mentions of a face by a line, C faces, K decisions about people.
 """
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Final, get_args
 
@@ -66,13 +67,18 @@ class Fold:
         """Return the name that an identity goes by."""
         return self.people.get(identity, identity)
 
+    @property
+    def kinds(self) -> pa.ChunkedArray:
+        """What each line does. Shape (N,)."""
+        return self._lines["do"]
+
     @cached_property
     def conflicts(self) -> tuple[Conflict, ...]:
         """What does not fit, the newest first."""
         found = [
             *self._wrong_undos,
-            *self._status.clashes(self._said, self._face),
-            *self._label.clashes(self._said, self._face),
+            *self._clashes(self._status),
+            *self._clashes(self._label),
             *lost_shots(self.faces),
             *of_people(self._people, lambda k: int(self._at[k]) + 1, self._said_of_people, self._names.__getitem__),
         ]
@@ -100,14 +106,13 @@ class Fold:
         line_E, face_E = line_E[stands_E], coded.indices.to_numpy().astype(np.int64)
         status_N = pc.fill_null(pc.index_in(lines["do"], value_set=pa.array(list(STATUS))), -1).to_numpy()
         label_N = pc.is_in(lines["do"], value_set=pa.array(LABEL)).to_numpy()
-        person_N, into_N = np.split(_codes(lines["person"], lines["into"])[0], 2)
+        into_N = _one_chunk(lines["into"]).dictionary_encode().indices.fill_null(-1).to_numpy()
         about, named = status_N[line_E] >= 0, label_N[line_E]
         gone_E = (status_N[line_E[about]] > 0).astype(
             np.int64
         )  # to drop it and to drop it as a duplicate is no conflict
-        status = Mentions(face_E[about], line_E[about] + 1, gone_E, np.full(len(gone_E), -1))
-        line_E, face_E = line_E[named], face_E[named]
-        label = Mentions(face_E, line_E + 1, into_N[line_E], person_N[line_E])
+        status = Mentions(face_E[about], line_E[about] + 1, gone_E)
+        label = Mentions(face_E[named], line_E[named] + 1, into_N[line_E[named]].astype(np.int64))
         return coded.dictionary, status, label
 
     def _faces(self) -> pa.Table:
@@ -133,27 +138,39 @@ class Fold:
         about = pc.is_in(self._lines["do"], value_set=pa.array(PEOPLE)).to_numpy()
         rows = np.flatnonzero(about & self.active_N)
         some = self._lines.select(["do", "person", "into"]).take(rows)
-        code_K, names = _codes(some["person"], some["into"])
-        person_K, into_K = np.split(code_K, 2)
+        both = pa.chunked_array([*some["person"].chunks, *some["into"].chunks], pa.string())
+        coded = _one_chunk(both).dictionary_encode()
+        names = coded.dictionary.to_pylist()
+        person_K, into_K = np.split(coded.indices.to_numpy(), 2)
         merge_K = pc.equal(some["do"], "merge").to_pylist()
         return rows, names, people.settle(person_K.tolist(), into_K.tolist(), merge_K)
 
-    def _face(self, number: int) -> str:
-        return str(self._face_ids[number])
+    def _clashes(self, mentions: Mentions) -> Iterator[Conflict]:
+        for late, early, count, face in mentions.clashes():
+            now, before = self._row_of(late - 1), self._row_of(early - 1)
+            if now["do"] == "split" and self.name(now["person"]) == self.name(before["into"]):
+                continue  # it says itself what was there before
+            whom = _some(count, str(self._face_ids[face]))
+            yield Conflict(late, early, f"line {late} {_said(now)} {whom} which line {early} {_said(before)}")
 
-    def _said(self, line: int) -> str:
-        """Return what a line does to a face, in words."""
-        row = self._row_of(line - 1)
-        match row["do"]:
-            case "keep":
-                return "keeps"
-            case "drop_face":
-                return "drops"
-            case "drop_duplicate":
-                return "drops as a duplicate"
-            case "split":
-                return f"takes out of {row['person']} as {row['into']}"
-        return f"gives to {row['into']}"
+    def misplaced(self, faces: pa.Table) -> Iterator[Conflict]:
+        """Yield where a line takes a face out of a person to whom it did not belong.
+
+        Args:
+            faces: Of the dataset: ``face_id`` and ``was``.
+        """
+        first = self._label.first()
+        split_N = pc.equal(self._lines["do"], "split").to_numpy()
+        first = first[split_N[self._label.line_E[first] - 1]]
+        ids = self._face_ids.take(self._label.face_E[first])
+        was = faces["was"].take(pc.index_in(ids, value_set=faces["face_id"]))
+        found = pa.table({"line": self._label.line_E[first], "was": was, "face": ids}).filter(pc.is_valid(was))
+        groups = found.group_by(["line", "was"]).aggregate([("face", "count"), ("face", "min")])
+        for row in groups.sort_by([("line", "ascending"), ("was", "ascending")]).to_pylist():
+            line, person = row["line"], self._row_of(row["line"] - 1)["person"]
+            if self.name(row["was"]) != self.name(person):
+                whom = _some(row["face_count"], row["face_min"])
+                yield Conflict(line, 0, f"line {line} takes out of {person} {whom} of {row['was']}")
 
     def _said_of_people(self, k: int) -> str:
         row = self._row_of(int(self._at[k]))
@@ -170,17 +187,29 @@ def fold(lines: pa.Table) -> Fold:
     return Fold(lines)
 
 
+def _some(count: int, face: str) -> str:
+    return f"face {face}" if count == 1 else f"{count:,} faces, {face} for one,"
+
+
+def _said(row: dict[str, str]) -> str:
+    """Return what a line does to a face, in words."""
+    match row["do"]:
+        case "keep":
+            return "keeps"
+        case "drop_face":
+            return "drops"
+        case "drop_duplicate":
+            return "drops as a duplicate"
+        case "split":
+            return f"takes out of {row['person']} as {row['into']}"
+    return f"gives to {row['into']}"
+
+
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # pyarrow keeps a column of no chunks chunked
         return pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
     return array
-
-
-def _codes(first: pa.ChunkedArray, second: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
-    """Return numbers for the texts of two columns, one column after the other, -1 for nulls; and the texts."""
-    coded = _one_chunk(pa.chunked_array([*first.chunks, *second.chunks], pa.string())).dictionary_encode()
-    return coded.indices.fill_null(-1).to_numpy().astype(np.int64), coded.dictionary.to_pylist()
 
 
 def _row(mentions: Mentions, faces: int) -> pa.Array:
