@@ -105,9 +105,9 @@ class Version:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "folder"}
 
 
-def current(data: Dataset) -> pa.Table:
-    """Return every face of the dataset after all decisions, as ``schema.VERSION``."""
-    return after(data, fold(Ledger.of(data.folder).table()))
+def current(data: Dataset, until: int | None = None) -> pa.Table:
+    """Return every face of the dataset after all decisions up to a line, as ``schema.VERSION``."""
+    return after(data, fold(Ledger.of(data.folder).table(until=until)))
 
 
 def after(data: Dataset, decided: Fold) -> pa.Table:
