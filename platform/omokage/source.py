@@ -100,7 +100,7 @@ class Source:
                 info = folder.files.info(path)
                 if info["type"] != "file":  # a pipe would block whoever opens it
                     return Listed(uri, identity, reason="not_a_picture")
-                return Listed(uri, identity, info["size"], _stamp(info))
+                return Listed(uri, identity, info["size"], stamp(info))
             except (OSError, ValueError):  # no path can have a NUL in it
                 return Listed(uri, identity, reason="unreadable")
 
@@ -216,10 +216,11 @@ def _remote_tree(root: Folder) -> Iterator[Listed]:
         relative = path.removeprefix(below)
         first, slash, _ = relative.partition("/")
         if info["type"] == "file" and not relative.endswith("/"):
-            yield Listed(written(relative), first if slash else None, info["size"], _stamp(info))
+            yield Listed(written(relative), first if slash else None, info["size"], stamp(info))
 
 
-def _stamp(info: dict[str, object]) -> str:
+def stamp(info: dict[str, object]) -> str:
+    """Return the stamp (see ``schema.LISTED``) of a file, from what its storage says of it."""
     if "ino" in info and isinstance(path := info["name"], str):
         return str(os.stat(path).st_mtime_ns)  # noqa: PTH116 - fsspec gives the time as a float, which rounds
     return str(next((info[key] for key in ("ETag", "etag", "LastModified", "mtime") if info.get(key)), ""))
