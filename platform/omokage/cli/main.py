@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from omokage import __version__
-from omokage.cli import datasets, finding, pictures
+from omokage.cli import datasets, deciding, finding, leaving, pictures
 from omokage.errors import OmokageError
 
 INTERRUPTED = 130
@@ -25,9 +25,17 @@ VERBS: dict[str, Callable[[list[str]], str]] = {
     "find": finding.find,
     "index": finding.index,
     "search": finding.search,
+    "decide": deciding.decide,
+    "ledger": deciding.ledger,
+    "undo": deciding.undo,
+    "version": deciding.version,
+    "diff": deciding.diff,
     "info": datasets.info,
     "check": datasets.check,
     "sheet": pictures.sheet,
+    "plan": leaving.plan,
+    "import": leaving.import_,
+    "export": leaving.export,
     "crop": pictures.crop,
     "draw": pictures.draw,
     "weights": datasets.weights,
