@@ -35,6 +35,10 @@ READERS: Final = 8
 _FILE: Final = re.compile(r"(\d{12,})\.jsonl")
 
 
+class GrownError(DatasetError):
+    """Lines were written that whoever wants to write now has not seen."""
+
+
 class Ledger:
     """The book of one dataset; it need not have a line yet."""
 
@@ -46,15 +50,24 @@ class Ledger:
         """Return the book of the dataset in ``folder``."""
         return cls(folder)
 
-    def append(self, decisions: Sequence[Decision], who: str | None = None, by: schema.By = "person") -> range:
+    def append(
+        self,
+        decisions: Sequence[Decision],
+        who: str | None = None,
+        by: schema.By = "person",
+        *,
+        length: int | None = None,
+    ) -> range:
         """Write decisions down, all or none of them, and return the numbers of their lines.
 
         Args:
             decisions: What was decided, in order.
             who: Who decided; by default the login name.
             by: What kind of somebody that is.
+            length: How many lines there were when it was decided; None where more of them do not matter.
 
         Raises:
+            GrownError: Somebody has written since.
             ConfigError: A name is no text.
             DatasetError: The book is damaged.
             WorkError: The disk is full, or writing is not permitted.
@@ -67,7 +80,7 @@ class Ledger:
         first = self._firsts()[-1]
         try:
             while True:
-                page = _Page(rest, first, self._place(first))
+                page = _Page(rest, first, self._place(first), length)
                 self.folder.update(_name(first), page.grown)
                 if page.full is None:
                     return range(page.number, page.number + len(rest))
@@ -137,8 +150,8 @@ class Ledger:
 class _Page:
     """An attempt to add lines to one file."""
 
-    def __init__(self, rest: list[bytes], first: int, place: str) -> None:
-        self.rest, self.first, self.place = rest, first, place
+    def __init__(self, rest: list[bytes], first: int, place: str, length: int | None) -> None:
+        self.rest, self.first, self.place, self.length = rest, first, place, length
         self.number = 0
         """Of our first line."""
         self.full: int | None = None
@@ -154,6 +167,8 @@ class _Page:
         self.full = self.number if len(old) >= FULL else None
         if self.full is not None:
             return None
+        if self.length is not None and self.number != self.length + 1:
+            raise GrownError(f"somebody has written to {self.place} since it was read: line {self.length + 1} is there")
         self._made = old + lines.numbered(self.rest, self.number)
         return self._made
 

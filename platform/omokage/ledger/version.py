@@ -104,6 +104,15 @@ class Version:
         """Return all that it says of itself, but for where it is."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "folder"}
 
+    def text(self) -> str:
+        """Return the version for a person."""
+        counts = ", ".join(f"{number:,} {status}" for status, number in self.statuses.items())
+        return (
+            f"{self.name:<16}{self.at[:10]} {self.at[11:19]}  {self.who}  {counts}, {self.people:,} people; "
+            f"ingest {self.generation}, ledger up to line {self.lines:,}; sha256 {self.sha256[:12]}"
+            + (f"; {self.why}" if self.why else "")
+        )
+
 
 def current(data: Dataset, until: int | None = None) -> pa.Table:
     """Return every face of the dataset after all decisions up to a line, as ``schema.VERSION``."""

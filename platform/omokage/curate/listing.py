@@ -1,0 +1,248 @@
+"""The ledger for a person: its lines in words, what does not fit, and taking lines back."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from omokage.errors import DatasetError
+from omokage.ledger.book import Ledger
+from omokage.ledger.conflicts import Conflict
+from omokage.ledger.decision import Decision
+from omokage.ledger.fold import Fold, fold
+from omokage.ledger.version import after
+from omokage.report import tally
+from omokage.sheet.words import count, visible
+from omokage.store import Dataset
+
+LISTED: Final = 100
+"""Conflicts and faces that a report names, at most."""
+
+
+def sentence(line: dict[str, Any]) -> str:
+    """Return what a line of ``schema.LEDGER`` says, in words; names are made visible."""
+    faces = line["faces"] or []
+    whom = f"face {faces[0]}" if len(faces) == 1 else count(len(faces), "face")
+    person, into = visible(line["person"] or ""), visible(line["into"] or "")
+    said = {
+        "keep": f"keep {whom}",
+        "drop_face": f"drop {whom}",
+        "drop_duplicate": f"drop {whom} as duplicate of {into}",
+        "relabel": f"give {whom} to {into}",
+        "split": f"take {whom} out of {person}, as {into}",
+        "merge": f"merge {person} into {into}",
+        "different": f"{person} and {into} are two people",
+        "undo": f"undo line {line['undoes']}",
+    }
+    return said[line["do"]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LedgerReport:
+    """What the ledger says."""
+
+    dataset: str
+    lines: int
+    undone: int
+    """Lines that an undo took back."""
+    kinds: dict[str, int]
+    """Lines that hold, by what they do."""
+    people: dict[str, int]
+    """Lines by who wrote them."""
+    conflicts: int
+    some_conflicts: tuple[Conflict, ...]
+    """The newest of them."""
+    gone: int
+    """Faces that lines are about and the dataset no longer has."""
+    some_gone: tuple[str, ...]
+    shown: tuple[dict[str, Any], ...]
+    """Lines that were asked for, with whether each still holds ("active")."""
+
+    def json(self) -> str:
+        """Return the report as one JSON object."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    def text(self) -> str:
+        """Return the report for a person."""
+        kinds = ", ".join(f"{number:,} {kind.replace('_', ' ')}" for kind, number in self.kinds.items())
+        head = f"{self.dataset}: {count(self.lines, 'line')}, {self.undone:,} undone"
+        out = [head + (f"; that hold: {kinds}" if kinds else "")]
+        if len(self.shown) < self.lines:
+            out.append(f"{count(len(self.shown), 'line')} shown")
+        width = len(f"{self.lines:,}")
+        out += [_line(line, width) for line in self.shown]
+        if self.conflicts:
+            out.append(f"{count(self.conflicts, 'conflict')}; the later line holds:")
+            out += [f"  {visible(each.sentence)}" for each in self.some_conflicts[:10]]
+        if self.gone:
+            more = ", …" if self.gone > 3 else ""
+            out.append(
+                f"Note: {count(self.gone, 'face')} that lines are about {'is' if self.gone == 1 else 'are'} "
+                f"no longer in the dataset: {', '.join(self.some_gone[:3])}{more}"
+            )
+        return "\n".join(out)
+
+
+def _line(line: dict[str, Any], width: int) -> str:
+    who = visible(line["who"]) + (" (rule)" if line["by"] == "rule" else "")
+    why = f"  because: {visible(line['why'])}" if line["why"] else ""
+    undone = "" if line["active"] else "  [undone]"
+    when = line["at"][:19].replace("T", " ")
+    return f"{line['number']:>{width},}  {when}  {who}  {sentence(line)}{undone}{why}"
+
+
+def listing(data: Dataset, last: int, face: str | None = None, person: str | None = None) -> LedgerReport:
+    """Return the last lines of the ledger, or the last that are about a face or a person, and what does not fit.
+
+    Args:
+        data: The dataset.
+        last: How many lines, at most.
+        face: Only lines that name this face.
+        person: Only lines that name this person, or a face that is or was of that person.
+    """
+    lines = Ledger.of(data.folder).table()
+    decided = fold(lines)
+    faces = after(data, decided)
+    gone = decided.faces["face_id"].filter(pc.invert(pc.is_in(decided.faces["face_id"], faces["face_id"])))
+    conflicts = (*decided.misplaced(faces), *decided.conflicts)
+    wanted = np.ones(lines.num_rows, np.bool_)
+    if face is not None:
+        wanted &= _about(lines, pa.array([face]))
+    if person is not None:
+        theirs = faces.filter(pc.or_kleene(pc.equal(faces["was"], person), pc.equal(faces["identity"], person)))
+        wanted &= _about(lines, theirs["face_id"]) | _naming(lines, person)
+    rows = np.flatnonzero(wanted)[-last:] if last else np.zeros(0, np.int64)
+    shown = zip(lines.take(rows).to_pylist(), decided.active_N[rows].tolist(), strict=True)
+    return LedgerReport(
+        dataset=data.folder.url,
+        lines=lines.num_rows,
+        undone=int(np.count_nonzero(~decided.active_N)),
+        kinds=tally(lines["do"].filter(pa.array(decided.active_N))),
+        people=tally(lines["who"]),
+        conflicts=len(conflicts),
+        some_conflicts=conflicts[:LISTED],
+        gone=len(gone),
+        some_gone=tuple(gone.slice(0, LISTED).to_pylist()),
+        shown=tuple(line | {"active": active} for line, active in shown),
+    )
+
+
+def _about(lines: pa.Table, ids: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return whether each line names one of some faces."""
+    lists = lines["faces"].combine_chunks()
+    named = pc.is_in(pc.list_flatten(lists), value_set=ids).to_numpy(zero_copy_only=False)
+    about_N = np.zeros(lines.num_rows, np.bool_)
+    about_N[pc.list_parent_indices(lists).to_numpy()[named]] = True
+    about_N |= _also(lines, ids)
+    return about_N
+
+
+def _also(lines: pa.Table, ids: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return whether each line says that another face is a duplicate of one of some faces."""
+    best = pc.and_(pc.equal(lines["do"], "drop_duplicate"), pc.is_in(lines["into"], value_set=ids))
+    return np.asarray(best.to_numpy(), np.bool_)
+
+
+def _naming(lines: pa.Table, person: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    into = pc.and_kleene(pc.equal(lines["into"], person), pc.not_equal(lines["do"], "drop_duplicate"))
+    named = pc.fill_null(pc.or_kleene(pc.equal(lines["person"], person), into), False)
+    return np.asarray(named.to_numpy(), np.bool_)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UndoReport:
+    """What was taken back."""
+
+    dataset: str
+    undone: tuple[dict[str, Any], ...]
+    """The lines that no longer hold."""
+    again: tuple[dict[str, Any], ...]
+    """Lines that hold again, since it was their undo that was taken back."""
+    lines: tuple[int, int]
+    """Numbers of the first and the last undo that were written."""
+
+    def json(self) -> str:
+        """Return the report as one JSON object."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    def text(self) -> str:
+        """Return the report for a person."""
+        first, last = self.lines
+        back = f"{first}" if first == last else f"{first}-{last}"
+        return "\n".join(
+            [
+                *_some("no longer holds", self.undone),
+                *_some("holds again", self.again),
+                f"Written as line {back}; to have it back: omokage undo DATASET {back}",
+            ]
+        )
+
+
+def _some(what: str, lines: tuple[dict[str, Any], ...]) -> list[str]:
+    out = [f"line {line['number']} {what}: {sentence(line)}" for line in lines[:10]]
+    return [*out, f"… and {len(lines) - 10:,} more"] if len(lines) > 10 else out
+
+
+def undo(data: Dataset, first: int | None = None, last: int | None = None, who: str | None = None) -> UndoReport:
+    """Take back a line, or all lines from one to another, by lines of their own.
+
+    An undo among them is taken back too, so that what it undid holds again; after a range is taken back, all is as if
+    none of its lines had been written.
+
+    Args:
+        data: The dataset.
+        first: Number of the line; by default the last that holds and is no undo.
+        last: Number of the last line of a range; by default only ``first``.
+        who: Who says so; by default the login name.
+
+    Raises:
+        DatasetError: There is no such line, or nothing of it holds.
+    """
+    ledger = Ledger.of(data.folder)
+    lines = ledger.table()
+    before = fold(lines)
+    if first is None:
+        first = _newest(before, data)
+    last = first if last is None else last
+    if not 1 <= first <= last <= lines.num_rows:
+        raise DatasetError(f"{data.folder.url} has {count(lines.num_rows, 'decision')}, and no {first} to {last}")
+    numbers = _to_undo(lines, before, first, last)
+    if not numbers:
+        said = f"line {first} does" if first == last else f"lines {first} to {last} do"
+        raise DatasetError(f"{said} not hold any more{_by(lines, before, first) if first == last else ''}")
+    written = ledger.append([Decision(do="undo", undoes=number) for number in numbers], who)
+    now = fold(ledger.table(until=written[-1])).active_N[: lines.num_rows]
+    return UndoReport(
+        dataset=data.folder.url,
+        undone=_rows(lines, before.active_N & ~now),
+        again=_rows(lines, ~before.active_N & now),
+        lines=(written[0], written[-1]),
+    )
+
+
+def _newest(decided: Fold, data: Dataset) -> int:
+    rows = np.flatnonzero(decided.active_N & pc.not_equal(decided.kinds, "undo").to_numpy())
+    if not len(rows):
+        raise DatasetError(f"no decision in {data.folder.url} holds: there is nothing to undo")
+    return int(rows[-1]) + 1
+
+
+def _to_undo(lines: pa.Table, decided: Fold, first: int, last: int) -> list[int]:
+    """Return the lines of a range that only an undo in the range, or nothing, takes back; the newest first."""
+    later = lines.slice(last)
+    undoes = pc.if_else(pa.array(decided.active_N[last:]), later["undoes"], None).drop_null().to_pylist()
+    outside = set(undoes)
+    return [number for number in range(last, first - 1, -1) if number not in outside]
+
+
+def _by(lines: pa.Table, decided: Fold, number: int) -> str:
+    undoing = np.flatnonzero(decided.active_N & pc.fill_null(pc.equal(lines["undoes"], number), False).to_numpy())
+    return f": line {undoing[-1] + 1} took it back. To have it again: omokage undo DATASET {undoing[-1] + 1}"
+
+
+def _rows(lines: pa.Table, which: Iterable[bool]) -> tuple[dict[str, Any], ...]:
+    return tuple(lines.filter(pa.array(which)).to_pylist()[::-1])
