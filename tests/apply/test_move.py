@@ -1,19 +1,15 @@
 import os
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+from trees import HOSTILE, decide, drop, files, ids, known, plant, relabel, tree
 
 from omokage.apply import journal
 from omokage.apply.asked import Asked
 from omokage.apply.move import move, undo
-from omokage.errors import ConfigError, DatasetError, SourceError, WorkError
+from omokage.errors import ConfigError, DatasetError, SourceError
 from omokage.ledger.decision import Decision
-from omokage.storage import Folder
-from trees import decide, drop, files, ids, known, plant, relabel, tree
 
 
 @pytest.fixture
@@ -54,21 +50,6 @@ def test_files_go_where_the_decisions_say_and_come_back(place, tmp_path):
     with pytest.raises(ConfigError, match="nothing was applied"):
         undo(data.folder.url)
     assert apply(data).moved == 6, "after an undo, the same can be applied again"
-
-
-HOSTILE = (
-    "<script>alert(1)</script>/\"quoted\" 'name'.jpg",
-    "new\nline/a\nb.jpg",
-    ".hidden/.dot.jpg",
-    b"un\xffdecodable/\xfe\xff.jpg",
-    "n" * 250 + "/" + "m" * 246 + ".jpg",
-    "Anna/x.jpg",
-    "anna/x.jpg",
-    "file:%41/%20.jpg",
-    "https:/x/1.jpg",
-    "...//..a/b.jpg",
-    "-rf/*.jpg",
-)
 
 
 def test_any_names(place, tmp_path):
@@ -249,7 +230,7 @@ ELSEWHERE = Path("/dev/shm")
 
 @pytest.fixture
 def other_disk(tmp_path):
-    if not ELSEWHERE.is_dir() or os.stat(ELSEWHERE).st_dev == os.stat(tmp_path).st_dev:
+    if not ELSEWHERE.is_dir() or ELSEWHERE.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("there is no second disk here")
     folder = ELSEWHERE / f"omokage-{os.getpid()}"
     yield folder
@@ -259,7 +240,7 @@ def other_disk(tmp_path):
 def test_a_quarantine_on_another_disk(place, tmp_path, other_disk):
     plant(place, *HOSTILE)
     (place / "Anna/link.jpg").symlink_to("x.jpg")
-    os.chmod(place / "Anna/x.jpg", 0o640)
+    (place / "Anna/x.jpg").chmod(0o640)
     plant(place, *HOSTILE)
     before = tree(place)
     data = known(place, tmp_path / "data")

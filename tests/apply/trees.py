@@ -1,4 +1,7 @@
-"""Sources of files that only look like pictures, the datasets that an ingest would make of them, and comparing trees."""
+"""Sources of files that only look like pictures, the datasets that an ingest would make of them, comparing trees."""
+
+# ruff: noqa: PTH103, PTH115, PTH118, PTH120, PTH123
+# Names may be undecodable, so they are handled as bytes.
 
 import hashlib
 import os
@@ -18,6 +21,21 @@ from tables import DIM, head, looked
 
 OLD = 1_600_000_000_123_456_789
 """Time of the first file, ns since 1970; each other one is a little younger."""
+
+HOSTILE = (
+    "<script>alert(1)</script>/\"quoted\" 'name'.jpg",
+    "new\nline/a\nb.jpg",
+    ".hidden/.dot.jpg",
+    b"un\xffdecodable/\xfe\xff.jpg",
+    "n" * 250 + "/" + "m" * 246 + ".jpg",
+    "Anna/x.jpg",
+    "anna/x.jpg",
+    "file:%41/%20.jpg",
+    "https:/x/1.jpg",
+    "...//..a/b.jpg",
+    "-rf/*.jpg",
+)
+"""Names that tools trip over."""
 
 
 def plant(root: Path, *names: str | bytes) -> Path:

@@ -1,13 +1,14 @@
 """Whether pictures are what they were when they were ingested."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import pyarrow as pa
 
-from omokage.errors import OmokageError, SourceError
+from omokage.errors import ConfigError, OmokageError, SourceError
 from omokage.source import Source, locate
 from omokage.storage import Folder
 
@@ -40,6 +41,19 @@ def refuse(troubles: Sequence[Trouble], headline: str, cure: str) -> None:
     """
     if troubles:
         raise SourceError("\n".join([headline, *listed([f"{t.uri!r} {t.what}" for t in troubles]), cure]))
+
+
+def apart(one: Folder, other: Folder, what: str, other_what: str) -> None:
+    """Check that neither of two folders is, or lies in, the other.
+
+    Raises:
+        ConfigError: One does.
+    """
+    if one.local != other.local:
+        return
+    a, b = ((os.path.realpath(f.root) if f.local else f.url).rstrip("/") + "/" for f in (one, other))
+    if a.startswith(b) or b.startswith(a):
+        raise ConfigError(f"{what} {one.url} and {other_what} {other.url} must be apart: neither inside the other")
 
 
 def listed(lines: Sequence[str]) -> list[str]:

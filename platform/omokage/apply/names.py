@@ -51,7 +51,11 @@ def folders(identities: Iterable[str], taken: Iterable[str] = ()) -> dict[str, s
 def numbered(name: str, number: int) -> str:
     """Return "name (2).jpg" for "name.jpg"; a name that would get too long is cut."""
     stem, ending = posixpath.splitext(name)
-    ending = f" ({number}){ending}"
+    return ended(stem, f" ({number}){ending}")
+
+
+def ended(stem: str, ending: str) -> str:
+    """Return ``stem`` and ``ending``; a stem that is too long for both is cut."""
     return _cut(stem, LONGEST - len(os.fsencode(ending))) + ending
 
 

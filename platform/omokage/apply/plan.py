@@ -237,18 +237,9 @@ def quarantine_for(source: Source, dataset: Folder, given: str | None, number: i
     folder = Folder.at(place)
     if folder.files is not root.files and not (folder.local and root.local):
         raise ConfigError(f"the quarantine must be in the same storage as {source.url}, and is {folder.url}")
-    for other, what in ((root, "source"), (dataset, "dataset")):
-        if _meet(folder, other):
-            raise ConfigError(f"the quarantine {folder.url} and the {what} {other.url} must be apart")
+    check.apart(folder, root, "the quarantine", "the source")
+    check.apart(folder, dataset, "the quarantine", "the dataset")
     return Folder(folder.files, folder.place(f"{number:06d}"))
-
-
-def _meet(one: Folder, other: Folder) -> bool:
-    """Return whether one of the two is, or lies in, the other."""
-    if one.local != other.local:
-        return False
-    a, b = ((os.path.realpath(f.root) if f.local else f.url).rstrip("/") + "/" for f in (one, other))
-    return a.startswith(b) or b.startswith(a)
 
 
 def _decided(pictures: pa.Table) -> pa.Table:

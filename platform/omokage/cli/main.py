@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from omokage import __version__
-from omokage.cli import datasets, deciding, finding, leaving, pictures
+from omokage.cli import applying, datasets, deciding, finding, leaving, pictures
 from omokage.errors import OmokageError
 
 INTERRUPTED = 130
@@ -30,6 +30,7 @@ VERBS: dict[str, Callable[[list[str]], str]] = {
     "undo": deciding.undo,
     "version": deciding.version,
     "diff": deciding.diff,
+    "apply": applying.apply,
     "info": datasets.info,
     "check": datasets.check,
     "sheet": pictures.sheet,
