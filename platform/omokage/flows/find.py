@@ -128,10 +128,10 @@ class _Finder:
     def _plan(self) -> Plan:
         faces = sum(shard.faces for shard in self.data.head.shards)
         persons = people(self.data)
-        lists = plan.choose_lists(faces, persons, self.speed.pairs)
-        exact = plan.exact_seconds(faces, self.speed.pairs)
-        seconds = exact if lists == 1 else plan.lists_seconds(faces, lists, self.speed.pairs)
-        vectors = 4 * self.data.dim * faces
+        dim, rate = self.data.dim, self.speed.pairs
+        lists = plan.choose_lists(faces, persons, dim, rate)
+        seconds = plan.exact_seconds(faces, rate) if lists == 1 else plan.lists_seconds(faces, persons, dim, rate)
+        vectors = 4 * dim * faces
         return Plan(
             faces=faces,
             people=persons,

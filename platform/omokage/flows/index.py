@@ -6,24 +6,24 @@ When the faces have grown fourfold since the lists were made, or a quarter of th
 
 import hashlib
 import time
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from omokage import schema
 from omokage.curate.gallery import COLUMNS, Gallery, labelled, ranked
 from omokage.errors import DatasetError
+from omokage.flows import vectors
+from omokage.flows.centres import centres
 from omokage.flows.workspace import IndexHead, Part, Workspace
-from omokage.index import lists as training
 from omokage.index import plan
-from omokage.index.build import Builder
-from omokage.index.coder import Coder
+from omokage.index.build import Assign, Builder
 from omokage.index.faces import Faces
+from omokage.index.lists import Assigner, within
 from omokage.index.segment import FACES
 from omokage.index.threads import cores
 from omokage.report import IndexReport
@@ -34,17 +34,8 @@ GROWN: Final = 4.0
 DEAD: Final = 0.25
 """When an index is made anew: grown by this factor, or with this share of dead rows."""
 
-SAMPLE: Final = 4096
-"""Faces that the codes are fitted to, at least."""
-
-OFF: Final = 1e-3
-"""How far from 1 the length of a vector may be before it is brought to 1."""
-
 TAKEN: Final = 1 << 20
 """Faces whose rows are put into order at once."""
-
-BLOCK: Final = 4096
-"""Faces whose lists are found by one thread at a time."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +70,14 @@ def up_to_date(data: Dataset, speed: plan.Speed, rebuild: bool = False, lists: i
     if fresh:
         if head is None:
             work.clear()
-            head, centroids = _trained(data, work, shards, speed, lists)
+            made = centres(data, shards, people(data), speed, lists)
+            work.save(f"centroids-{made.name}", made.centroids_LD)
+            count = sum(shard.faces for shard in shards)
+            head = IndexHead(data.head.recipe["encoder"], made.coder, len(made.centroids_LD), made.name, count)
+            part = _segment(data, work, head, fresh, lambda: made.assign)
         else:
-            centroids = work.load(f"centroids-{_id(head)}")
-        head = replace(head, parts=(*head.parts, _segment(data, work, head, fresh, centroids)))
+            part = _segment(data, work, head, fresh, partial(_assigner, work, head))
+        head = replace(head, parts=(*head.parts, part))
         work.write(head)
         work.sweep(head)
     if head is None:
@@ -127,87 +122,22 @@ def people(data: Dataset) -> int:
     return len(set(data.manifest()["identity"].unique().to_pylist()) - {None})
 
 
-def _id(head: IndexHead) -> str:
-    """Return a name of what an index was trained to."""
-    return hashlib.sha256(repr((head.encoder, head.coder, head.lists, head.trained_on)).encode()).hexdigest()[:16]
-
-
-def _trained(
-    data: Dataset, work: Workspace, shards: list[Shard], speed: plan.Speed, lists: int | None
-) -> tuple[IndexHead, NDArray[np.float32]]:
-    """Return an index without faces, and its centroids."""
-    faces = sum(shard.faces for shard in shards)
-    lists = lists or plan.choose_lists(faces, people(data), speed.pairs)
-    sample_ND = _sample(data, shards, max(SAMPLE, training.sampled(lists)))
-    coder = Coder.fit(speed.kind, sample_ND)
-    centroids = training.train(sample_ND, lists)
-    head = IndexHead(data.head.recipe["encoder"], coder, len(centroids), faces)
-    work.save(f"centroids-{_id(head)}", centroids)
-    return head, centroids
-
-
-def _sample(data: Dataset, shards: list[Shard], count: int) -> NDArray[np.float32]:
-    """Return the vectors of faces chosen by chance, the same ones whatever shard they are in."""
-    chances, parts = [], []
-    share = min(1.0, 1.1 * count / max(1, sum(shard.faces for shard in shards)))
-    for table in _tables(data, shards, ["face_id", "embedding"]):
-        chance = np.array([zlib.crc32(each.encode()) for each in table["face_id"].to_pylist()]) / 2**32
-        mine = np.flatnonzero(chance <= share)
-        vectors_nD, good = _unit(schema.vectors(table["embedding"].combine_chunks(), data.dim)[mine])
-        chances.append(chance[mine[good]])
-        parts.append(vectors_nD[good])
-    first = np.argsort(np.concatenate(chances), kind="stable")[:count]
-    return np.concatenate(parts)[first]
-
-
-def _tables(data: Dataset, shards: list[Shard], columns: list[str]) -> Iterator[pa.Table]:
-    """Yield columns of the shards' faces: small shards together, a big one alone, since joining them copies."""
-    some: list[pa.Table] = []
-    for shard in shards:
-        some.append(read_table(data.folder, shard.file("faces"), columns))
-        if sum(table.num_rows for table in some) >= BLOCK:
-            yield pa.concat_tables(some)
-            some = []
-    if some:
-        yield pa.concat_tables(some)
-
-
-def _blocks(data: Dataset, shards: list[Shard]) -> Iterator[NDArray[np.float32]]:
-    """Yield the vectors of the shards, unit length; those that are no direction are zeros."""
-    for table in _tables(data, shards, ["embedding"]):
-        vectors_ND = schema.vectors(table["embedding"].combine_chunks(), data.dim)
-        for start in range(0, len(vectors_ND), BLOCK):
-            yield _unit(vectors_ND[start : start + BLOCK])[0]
-
-
-def _unit(vectors_ND: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return vectors at unit length, and which of them are vectors; those that are no direction become zeros."""
-    length_N = np.sqrt(np.einsum("nd,nd->n", vectors_ND, vectors_ND))
-    good_N = np.isfinite(length_N) & (length_N > OFF)
-    if (np.abs(length_N - 1) <= OFF).all():
-        return vectors_ND, good_N
-    scale_N = np.where(good_N & (np.abs(length_N - 1) > OFF), length_N, 1).astype(np.float32)
-    vectors_ND = vectors_ND / scale_N[:, None]
-    vectors_ND[~good_N] = 0
-    return vectors_ND, good_N
-
-
 def _segment(
-    data: Dataset, work: Workspace, head: IndexHead, shards: list[Shard], centroids: NDArray[np.float32]
+    data: Dataset, work: Workspace, head: IndexHead, shards: list[Shard], assign: Callable[[], Assign]
 ) -> Part:
     """Return the segment of some shards, written."""
-    name = hashlib.sha256(" ".join([_id(head), *(shard.name for shard in shards)]).encode()).hexdigest()[:20]
+    name = hashlib.sha256(" ".join([head.centres, *(shard.name for shard in shards)]).encode()).hexdigest()[:20]
     part = Part(name, sum(shard.faces for shard in shards), tuple(shard.name for shard in shards))
     if work.place(name).exists():
         return part  # of a run that was stopped
     scratch = work.scratch(name)
-    builder = Builder(scratch, head.coder, centroids)
-    table = pa.concat_tables(_tables(data, shards, COLUMNS))
+    builder = Builder(scratch, head.coder, head.lists, assign())
+    table = pa.concat_tables(vectors.tables(data, shards, COLUMNS))
     label_N, _ = labelled(table["identity"], np.ones(table.num_rows, bool))
-    order_N = builder.write(_blocks(data, shards), label_N, ranked(table["face_id"]))
+    order_N = builder.write(vectors.blocks(data, shards), label_N, ranked(table["face_id"]))
     counts = [shard.faces for shard in shards]
     builder.save("shards", np.repeat(np.arange(len(shards)), counts)[order_N].astype(np.int32))
-    builder.save("shard_rows", training.within(np.array(counts))[order_N].astype(np.int32))
+    builder.save("shard_rows", within(np.array(counts))[order_N].astype(np.int32))
     table = table.combine_chunks()
     with pa.OSFile(str(scratch / FACES), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         for start in range(0, len(order_N), TAKEN):
@@ -215,6 +145,11 @@ def _segment(
     builder.finish(work.place(name))
     work.publish(name)
     return part
+
+
+def _assigner(work: Workspace, head: IndexHead) -> Assigner:
+    """Return what finds the lists of any faces."""
+    return Assigner(head.coder, work.load(f"centroids-{head.centres}"))
 
 
 def _open(data: Dataset, work: Workspace, head: IndexHead, added: int) -> Index:
@@ -245,8 +180,7 @@ def guest(here: Index, other: Dataset) -> Index:
     shards = [shard for shard in other.head.shards if shard.faces]
     if not shards:
         raise DatasetError(f"{other.folder.url} has no faces: run omokage ingest first")
-    centroids = here.work.load(f"centroids-{_id(here.head)}")
-    part = _segment(other, here.work, here.head, shards, centroids)
+    part = _segment(other, here.work, here.head, shards, partial(_assigner, here.work, here.head))
     return _open(other, here.work, replace(here.head, parts=(part,)), part.faces)
 
 

@@ -25,7 +25,7 @@ from omokage.index.coder import Coder
 from omokage.index.segment import ARRAYS, FACES, MARK, Segment
 from omokage.storage import Folder
 
-FORMAT = 1
+FORMAT = 2
 HEAD = "index/index.json"
 
 
@@ -47,6 +47,8 @@ class IndexHead:
     coder: Coder
     lists: int
     """1: nothing is left out, every search is exact."""
+    centres: str
+    """Name of what they lie around."""
     trained_on: int
     """Faces that there were when the lists were made."""
     parts: tuple[Part, ...] = ()

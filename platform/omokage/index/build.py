@@ -8,16 +8,22 @@ Shape key: N faces, L lists, B faces of a block, D numbers of a vector, E number
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from omokage.index.coder import Coder
-from omokage.index.lists import Assigner, Probes
+from omokage.index.lists import Probes
 from omokage.index.segment import MARK
 from omokage.index.threads import each
+
+Value = TypeVar("Value", bound=np.generic)
+
+Assign = Callable[[NDArray[np.float32], NDArray[np.int8] | NDArray[np.float32], NDArray[np.int32]], Probes]
+"""Returns the probes of faces by their vectors, codes and people."""
 
 TAKEN: int = 1 << 20
 """Rows whose probes are put into order at once."""
@@ -45,11 +51,11 @@ class Npy:
 class Builder:
     """Writes one segment into an empty folder."""
 
-    def __init__(self, folder: Path, coder: Coder, centroids_LD: NDArray[np.float32]) -> None:
+    def __init__(self, folder: Path, coder: Coder, lists: int, assign: Assign) -> None:
         self.folder = folder
         self.coder = coder
-        self.lists = len(centroids_LD)
-        self.assign = Assigner(coder, centroids_LD)
+        self.lists = lists
+        self.assign = assign
 
     def write(
         self, blocks: Iterable[NDArray[np.float32]], label_N: NDArray[np.int32], rank_N: NDArray[np.int64]
@@ -58,7 +64,7 @@ class Builder:
 
         Args:
             blocks: Vectors of unit length, or zeros for those that are none.
-            label_N: People by number; only for the order.
+            label_N: People by number, negative for nobody.
             rank_N: Place of each face among all; only for the order.
         """
         parts: list[Probes] = []
@@ -70,7 +76,7 @@ class Builder:
             Npy(loose, self._dtype, (len(label_N), self.coder.length)) as codes,
             Npy(self.folder / "vectors.npy", np.float32, (len(label_N), dim)) as vectors,
         ):
-            for block_BD, codes_BE, found, furthest in each(self._assigned, blocks):
+            for block_BD, codes_BE, found, furthest in each(self._assigned, beside(blocks, label_N)):
                 vectors.add(block_BD)
                 codes.add(codes_BE)
                 parts.append(found)
@@ -108,10 +114,11 @@ class Builder:
         return np.int8 if self.coder.kind == "int8" else np.float32
 
     def _assigned(
-        self, block_BD: NDArray[np.float32]
+        self, faces: tuple[NDArray[np.float32], NDArray[np.int32]]
     ) -> tuple[NDArray[np.float32], NDArray[np.generic], Probes, float]:
+        block_BD, label_B = faces
         codes_BE, error = self.coder.encode(block_BD)
-        return block_BD, codes_BE, self.assign(block_BD, codes_BE), error
+        return block_BD, codes_BE, self.assign(block_BD, codes_BE, label_B), error
 
     def _write_probes(self, probes: Probes, order_N: NDArray[np.int64]) -> None:
         count_N = np.diff(probes.start_N1)[order_N]
@@ -125,3 +132,13 @@ class Builder:
                 part = probes.take(order_N[start : start + TAKEN])
                 lists.add(part.list_K)
                 sims.add(part.sim_K)
+
+
+def beside(
+    blocks: Iterable[NDArray[np.float32]], values_N: NDArray[Value]
+) -> Iterator[tuple[NDArray[np.float32], NDArray[Value]]]:
+    """Yield each block of faces with the values of its faces."""
+    start = 0
+    for block_BD in blocks:
+        yield block_BD, values_N[start : start + len(block_BD)]
+        start += len(block_BD)

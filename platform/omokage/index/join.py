@@ -113,7 +113,7 @@ class Join:
                     )
                 out.append(found)
         matches = np.concatenate([*out, np.zeros(0, MATCH)])
-        return np.sort(matches, order=["a", "b"])
+        return matches[np.lexsort((matches["b"], matches["a"]))]
 
     def _list(self, number: int, unit: Unit) -> Iterator[NDArray[np.void]]:
         """Yield the matches of one list."""

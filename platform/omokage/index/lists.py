@@ -127,33 +127,46 @@ def within(count_N: NDArray[np.int64]) -> NDArray[np.int64]:
 class Assigner:
     """Finds the lists of faces: close is close enough here, recall is measured on what comes out."""
 
-    def __init__(self, coder: Coder, centroids_LD: NDArray[np.float32]) -> None:
+    def __init__(self, coder: Coder, centroids_LD: NDArray[np.float32], exact: bool = False) -> None:
+        """Take the centres; many of them are looked up in a graph, unless ``exact``."""
         self.coder = coder
         codes_LE, _ = coder.encode(centroids_LD)
         self.codes_LE = torch.from_numpy(codes_LE)
-        self.graph = _graph(coder.dim) if len(centroids_LD) >= GRAPH else None
+        self.graph = _graph(coder.dim) if len(centroids_LD) >= GRAPH and not exact else None
         if self.graph is not None:
             self.graph.add(np.ascontiguousarray(centroids_LD))
 
-    def __call__(self, vectors_ND: NDArray[np.float32], codes_NE: NDArray[np.int8] | NDArray[np.float32]) -> Probes:
-        """Return the probes of faces by their vectors and codes."""
+    def __call__(
+        self,
+        vectors_ND: NDArray[np.float32],
+        codes_NE: NDArray[np.int8] | NDArray[np.float32],
+        label_N: NDArray[np.int32],
+    ) -> Probes:
+        """Return the probes of faces by their vectors and codes, whoever they are."""
+        return near(*self.best(vectors_ND, codes_NE))
+
+    def best(
+        self, vectors_ND: NDArray[np.float32], codes_NE: NDArray[np.int8] | NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return similarity and number of the nearest lists of each face, up to ``MOST_PROBES``, nearest first."""
         if self.graph is not None:
-            sim_NK, list_NK = self.graph.search(np.ascontiguousarray(vectors_ND), MOST_PROBES)
-            return _near(sim_NK, list_NK)
-        blocks = (torch.from_numpy(codes_NE[i : i + ROWS]) for i in range(0, len(codes_NE), ROWS))
-        return Probes.join([self._block(block) for block in blocks])
+            sim_NP, list_NP = self.graph.search(np.ascontiguousarray(vectors_ND), MOST_PROBES)
+            return sim_NP, list_NP
+        width = min(MOST_PROBES, len(self.codes_LE))
+        sim_NP, list_NP = np.empty((len(codes_NE), width), np.float32), np.empty((len(codes_NE), width), np.int64)
+        for start in range(0, len(codes_NE), ROWS):
+            some = slice(start, start + ROWS)
+            best, lists = torch.topk(products(torch.from_numpy(codes_NE[some]), self.codes_LE), width, dim=1)
+            sim_NP[some], list_NP[some] = best, lists
+        sim_NP *= np.float32(self.coder.unit)
+        return sim_NP, list_NP
 
-    def _block(self, codes_BE: torch.Tensor) -> Probes:
-        found_BL = products(codes_BE, self.codes_LE)
-        best, lists = torch.topk(found_BL, min(MOST_PROBES, found_BL.shape[1]), dim=1)
-        return _near(best.numpy().astype(np.float32) * np.float32(self.coder.unit), lists.numpy())
 
-
-def _near(sim_BK: NDArray[np.float32], list_BK: NDArray[np.int64]) -> Probes:
+def near(sim_BP: NDArray[np.float32], list_BP: NDArray[np.int64]) -> Probes:
     """Return the lists that are near enough to be probed, of those found, the nearest first."""
-    near_BK = (sim_BK >= sim_BK[:, :1] - WIDEST) & (list_BK >= 0)
-    start_B1 = np.concatenate([[0], np.cumsum(near_BK.sum(1))])
-    return Probes(start_B1, list_BK[near_BK].astype(np.int32), sim_BK[near_BK])
+    near_BP = (sim_BP >= sim_BP[:, :1] - WIDEST) & (list_BP >= 0)
+    start_B1 = np.concatenate([[0], np.cumsum(near_BP.sum(1))])
+    return Probes(start_B1, list_BP[near_BP].astype(np.int32), sim_BP[near_BP])
 
 
 def _graph(dim: int) -> faiss.IndexHNSWFlat:

@@ -29,8 +29,8 @@ SCORED: Final = 4096
 ENOUGH: Final = 30
 """Faces of the sample with pairs of two people, from which on these pairs alone tell the recall."""
 
-FREE: Final = 0.3
-"""Pairs that a join may compare without asking, as a share of those between faces and centroids."""
+SPARE: Final = 4.0
+"""Cost of a rule that may be taken, where one of cost 1 finds enough of the sample's pairs: a sample is not all."""
 
 RANKS: Final = (1, 2, 3, 4, 6, 8, 12, 16, MOST_PROBES)
 GAPS: Final = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, WIDEST)
@@ -145,7 +145,7 @@ def _seen(
 def choose(truth: Truth, faces: Faces, target: float) -> Rule | None:
     """Return the rule that finds most of the sample's pairs among those that cost little; None if none finds enough.
 
-    Little is what the cheapest sufficient one costs, or a part of what finding the lists has cost already. Where few
+    Little is up to ``SPARE`` times what the cheapest sufficient one costs. Where few
     faces have pairs of two people, and for the sake of stray faces, which do not weigh much among those, pairs of one
     person count too: of all pairs it may miss ten times as much.
     """
@@ -163,7 +163,7 @@ def choose(truth: Truth, faces: Faces, target: float) -> Rule | None:
             good.append((cost, of_two + of_all, rule))
     if not good:
         return None
-    cheap = max(min(cost for cost, _, _ in good), FREE * len(truth.sample_S) * faces.lists)
+    cheap = SPARE * min(cost for cost, _, _ in good)
     return min((missed, -cost, rule) for cost, missed, rule in good if cost <= cheap)[2]
 
 

@@ -1,0 +1,158 @@
+"""Lists around people: where most labels are right, a person's mean is a better centre than k-means finds, for less.
+
+And most faces need not be compared with all centres. One that lies where its person does sees the centres that are
+near its person's; only the others, the strays, are compared with all: faces of people with one or two, the least
+typical ones, those nearer to somebody else. Strays also get lists of their own, by k-means among them, since the same
+stranger, or the same hard light, in several folders is nobody's mean. What all this loses is measured afterwards, as
+with any lists.
+
+Shape key: N faces, B faces of a block, P people, L lists, D numbers of a vector, E numbers of a code, K near lists.
+"""
+
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from omokage.index.coder import Coder
+from omokage.index.lists import MOST_PROBES, Assigner, Probes, near
+from omokage.index.product import products
+from omokage.index.threads import each
+
+NEAR: Final = 64
+"""Lists that a face of a person sees, its own among them."""
+
+FEW: Final = 2
+"""Faces up to which a person's mean says more of each face than of the person."""
+
+STRAY: Final = 0.2
+"""Share of all faces that count as the least typical ones."""
+
+EXTRA: Final = 0.5
+"""Lists for strays, for each person."""
+
+GRID: Final = np.float32(1 << 12)
+"""Steps of 1 in which vectors are rounded for their sums: 2^12 of them add up to 2^24, which a float32 holds."""
+
+ROWS: Final = 1024
+"""Centres that are compared with all at once."""
+
+
+class People:
+    """The means of people, and how typical a face is of its person."""
+
+    def __init__(self, people: int, dim: int) -> None:
+        self.sum_PD = np.zeros((people, dim))  # in double: exact, see summed
+        self.count_P = np.zeros(people, np.int64)
+        self.typical = -1.0
+        """Similarity to the rest of its person from which a face is no stray."""
+
+    def add(self, label_R: NDArray[np.int32], count_R: NDArray[np.intp], sum_RD: NDArray[np.float32]) -> None:
+        """Count in what ``summed`` returned of some faces."""
+        self.sum_PD[label_R] += sum_RD
+        self.count_P[label_R] += count_R
+
+    def done(self) -> None:
+        """Work out means, when all faces are counted in."""
+        self.length_P = np.sqrt(np.einsum("pd,pd->p", self.sum_PD, self.sum_PD)).astype(np.float32)
+        self.mean_PD = (self.sum_PD / self.length_P[:, None].clip(1e-12)).astype(np.float32)
+
+    def look(self, vectors_ND: NDArray[np.float32], label_N: NDArray[np.int32]) -> None:
+        """Learn from a sample of faces how typical faces are."""
+        known = label_N >= 0
+        if known.any():
+            rest_N = self.rest(self.own(vectors_ND[known], label_N[known]), label_N[known])
+            self.typical = float(np.quantile(rest_N, STRAY))
+
+    def own(self, vectors_ND: NDArray[np.float32], label_N: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return the similarity of faces to the mean of their person."""
+        own_N: NDArray[np.float32] = np.einsum("nd,nd->n", vectors_ND, self.mean_PD[label_N])
+        return own_N
+
+    def rest(self, own_N: NDArray[np.float32], label_N: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return the similarity of faces to the mean of their person's other faces, by that to the mean of all.
+
+        It is -1 where there are no others.
+        """
+        count_N, length_N = self.count_P[label_N], self.length_P[label_N]
+        along_N = length_N * own_N
+        others_N = np.sqrt(np.maximum(length_N**2 - 2 * along_N + 1, 1e-12))
+        return np.where(count_N > 1, (along_N - 1) / others_N, -1).astype(np.float32)
+
+    def strays(self, own_N: NDArray[np.float32], label_N: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Return which faces do not lie where their person does, or have none; by their similarity to its mean."""
+        few_N = self.count_P[label_N] <= FEW
+        strays_N: NDArray[np.bool_] = (label_N < 0) | few_N | (self.rest(own_N, label_N) < self.typical)
+        return strays_N
+
+
+def summed(
+    vectors_BD: NDArray[np.float32], label_B: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.intp], NDArray[np.float32]]:
+    """Return the people of up to 2^12 faces, how many faces each has, and their sums; negative labels are nobody's.
+
+    Numbers are rounded to 2^-12, so that their sums are exact, and the order of the faces does not matter.
+    """
+    order = np.argsort(label_B, kind="stable")
+    order = order[np.searchsorted(label_B[order], 0) :]
+    label_R, start_R, count_R = np.unique(label_B[order], return_index=True, return_counts=True)
+    if not len(label_R):
+        return label_R, count_R, np.zeros((0, vectors_BD.shape[1]), np.float32)
+    whole_BD = vectors_BD[order]
+    whole_BD *= GRID
+    sum_RD: NDArray[np.float32] = np.add.reduceat(np.rint(whole_BD, out=whole_BD), start_R)
+    sum_RD /= GRID
+    return label_R, count_R, sum_RD
+
+
+class Around:
+    """Finds the lists of faces, where the first lists are those of the faces' people, and have their numbers."""
+
+    def __init__(self, coder: Coder, centroids_LD: NDArray[np.float32], people: People) -> None:
+        self.all = Assigner(coder, centroids_LD, exact=True)
+        self.people = people
+        self.unit = np.float32(coder.unit)
+        self.near_PK = self._near()
+
+    def __call__(
+        self,
+        vectors_BD: NDArray[np.float32],
+        codes_BE: NDArray[np.int8] | NDArray[np.float32],
+        label_B: NDArray[np.int32],
+    ) -> Probes:
+        """Return the probes of faces by their vectors, codes and people; negative labels are nobody's."""
+        sim_BK = self._seen(torch.from_numpy(codes_BE), label_B)
+        rest_B = self.people.rest(sim_BK[:, 0], label_B)
+        stray_B = self.people.strays(sim_BK[:, 0], label_B) | (rest_B < sim_BK[:, 1:].max(1, initial=-1))
+        best, place_BP = torch.topk(torch.from_numpy(sim_BK), min(MOST_PROBES, sim_BK.shape[1]), dim=1)
+        sim_BP, list_BP = best.numpy(), np.take_along_axis(self.near_PK[label_B], place_BP.numpy(), 1)
+        if stray_B.any():
+            sim_BP[stray_B], list_BP[stray_B] = self.all.best(vectors_BD[stray_B], codes_BE[stray_B])
+        return near(sim_BP, list_BP)
+
+    def _seen(self, codes_BE: torch.Tensor, label_B: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return the similarity of each face to the centres near its person's, its own first; shape (B, K)."""
+        sim_BK = np.zeros((len(label_B), self.near_PK.shape[1]), np.float32)
+        order = np.argsort(label_B, kind="stable")
+        label_R, start_R = np.unique(label_B[order], return_index=True)
+        for label, start, end in zip(label_R, start_R, np.append(start_R[1:], len(order)), strict=True):
+            if label >= 0:
+                rows = order[start:end]
+                sim_BK[rows] = products(codes_BE[rows], self.all.codes_LE[self.near_PK[label]]).numpy()
+        sim_BK *= self.unit
+        return sim_BK
+
+    def _near(self) -> NDArray[np.int64]:
+        """Return the lists near each person's, its own first; shape (P, K)."""
+        codes_LE, people = self.all.codes_LE, len(self.people.count_P)
+        width = min(NEAR, len(codes_LE))
+
+        def block(start: int) -> NDArray[np.int64]:
+            found_RL = products(codes_LE[start : min(start + ROWS, people)], codes_LE)
+            own = torch.arange(len(found_RL))
+            found_RL[own, own + start] = 2**30  # more than any product of codes
+            lists: NDArray[np.int64] = torch.topk(found_RL, width, dim=1).indices.numpy()
+            return lists
+
+        return np.concatenate([np.zeros((0, width), np.int64), *each(block, range(0, people, ROWS))])
