@@ -106,9 +106,9 @@ def index(dataset: str, rebuild: bool = False) -> IndexReport:
 
 def _keeps(head: IndexHead, data: Dataset, shards: list[Shard], lists: int | None) -> bool:
     """Return whether an index is still good for what the dataset now holds."""
-    live = {shard.name for shard in shards}
-    faces = sum(shard.faces for shard in shards)
-    dead = sum(part.faces for part in head.parts if not live & set(part.shards))
+    live = {shard.name: shard.faces for shard in shards}
+    faces = sum(live.values())
+    dead = sum(part.faces - sum(live.get(name, 0) for name in part.shards) for part in head.parts)
     return (
         head.encoder == data.head.recipe["encoder"]
         and faces <= GROWN * head.trained_on
