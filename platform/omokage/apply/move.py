@@ -48,6 +48,7 @@ def move(
             resumed = False
         else:
             draft, resumed = Draft(plan=entry.plan()), True
+            Source.at(draft.plan.source)  # on a disk that is not there, every file would seem to be gone
         on_plan(draft)
         skipped: list[check.Trouble] = []
         if not dry_run and draft.plan.steps:
@@ -58,12 +59,17 @@ def move(
         return MoveReport.of(draft, entry.number, skipped, dry_run=dry_run, resumed=resumed, began=began)
 
 
-def undo(dataset: str, number: int | None = None, on_progress: OnProgress = lambda *_: None) -> UndoReport:
+def undo(
+    dataset: str, number: int | None = None, partly: bool = False, on_progress: OnProgress = lambda *_: None
+) -> UndoReport:
     """Return the report of bringing every file back that the last apply moved; a stopped undo is finished.
+
+    An apply that was stopped in the middle can be taken back, too.
 
     Args:
         dataset: Path or URL.
         number: Of the apply, if only that one is meant; only the last one that still holds can be taken back.
+        partly: Bring back the rest although some files cannot be.
         on_progress: Is told how many files are done, of how many.
 
     Raises:
@@ -75,13 +81,15 @@ def undo(dataset: str, number: int | None = None, on_progress: OnProgress = lamb
         began = time.monotonic()
         entry = _last(data, number)
         plan = entry.plan()
+        Source.at(plan.source)  # on a disk that is not there, every file would seem to be gone
         carrier = Carrier(plan, back=True)
-        if not entry.undoing:
+        if not partly:
             check.refuse(
                 carrier.troubles(),
-                f"what apply {entry.number} moved is not as it was left; nothing was moved:",
-                "Put these files back, or out of the way, and undo again.",
+                f"what apply {entry.number} moved is not as it was left; nothing was moved now:",
+                "Put these files back, or out of the way, and undo again; --partly brings back the rest.",
             )
+        if not entry.undoing:
             entry = entry.mark("undoing")
         with _told(f"undo of apply {entry.number}", f"omokage undo {data.folder.url} --apply goes on from here"):
             disk.make_anew(plan.folders)

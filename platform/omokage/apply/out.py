@@ -15,7 +15,7 @@ from omokage.source import stamp, unwritten
 from omokage.storage import Folder
 
 # Paths may be undecodable: str with surrogates, which pathlib would not make easier to follow.
-# ruff: noqa: PTH103, PTH106, PTH108, PTH114, PTH116, PTH123
+# ruff: noqa: PTH103, PTH106, PTH108, PTH113, PTH114, PTH116, PTH123
 
 _FICLONE: Final = 0x40049409
 """Linux: share the blocks of another file until one of the two is written to."""

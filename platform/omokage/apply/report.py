@@ -88,7 +88,7 @@ class UndoReport:
     restored: int
     """Files."""
     left: tuple[Trouble, ...]
-    """Files of a resumed undo that changed, or vanished, while it was stopped."""
+    """Files that could not be brought back (--partly)."""
     seconds: float
 
     @classmethod

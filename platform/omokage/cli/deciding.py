@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from omokage.cli.words import FLAT, DatasetPlace, Json, Settings, parse
+from omokage.cli.words import FLAT, DatasetPlace, Json, Settings, bar, parse
 from omokage.errors import OmokageError
 
 Who = Annotated[str | None, tyro.conf.arg(metavar="NAME", help="Who says so; by default the login name.")]
@@ -39,7 +39,7 @@ def ledger(argv: list[str]) -> str:
 
 
 def undo(argv: list[str]) -> str:
-    """Take back a decision, or a range of them."""
+    """Take back a decision, a range of them, or the last apply --move."""
     from omokage.curate.listing import undo as take_back
     from omokage.store import Dataset
 
@@ -47,17 +47,31 @@ def undo(argv: list[str]) -> str:
     class Undo:
         """Take back a decision, by a line of its own; nothing is removed from the ledger.
 
-        Of an undo, what it undid holds again.
+        Of an undo, what it undid holds again. With --apply, bring every file back that omokage apply --move moved.
         """
 
         dataset: DatasetPlace
         line: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="N|N-M")] = None
         """Number of the line, or of the first and the last; by default the last that holds and is no undo."""
+        apply: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+        """Take back what the last apply --move (or the one with number N, if it is the last) did to the files."""
+        partly: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+        """With --apply: bring back the rest although some files changed, are gone, or have others in their places."""
         who: Who = None
         json: Json = False
 
     asked = parse(Undo, argv, "undo")
     first, last = _range(asked.line)
+    if asked.apply:
+        from omokage.apply.move import undo as bring_back
+
+        if last is not None:
+            raise OmokageError("--apply takes back one apply: give one number, or none")
+        with bar("files", asked.json) as on_progress:
+            back = bring_back(asked.dataset, first, asked.partly, on_progress)
+        return back.json() if asked.json else back.text()
+    if asked.partly:
+        raise OmokageError("--partly can only be given with --apply")
     report = take_back(Dataset.open(asked.dataset), first, last, asked.who)
     return report.json() if asked.json else report.text()
 

@@ -13,6 +13,7 @@ import ray.data
 import ray.exceptions
 
 from omokage import changes, weights
+from omokage.apply.journal import refuse_unfinished
 from omokage.errors import DatasetError
 from omokage.flows import cluster, pipeline, workers
 from omokage.flows.cluster import ClusterConfig
@@ -144,6 +145,7 @@ def ingest(source: str, dataset: str, config: IngestConfig, on_progress: OnProgr
     began = time.time()
     job, folder = Job.of(source, config), Folder.at(dataset)
     check_apart(job.source, folder)
+    refuse_unfinished(folder)
     listing = job.source.listing()
     data = Dataset.open_or_create(folder, Head(source=job.source.url, recipe=job.recipe()), config.moved)
     run = Run(runtime=data.head.runtime)
