@@ -431,7 +431,7 @@ def test_a_sheet_is_written_over_and_no_other_file(known: Known, tmp_path: Path)
     other = tmp_path / "notes.html"
     other.write_text("<p>mine")
     for bad, said in (
-        (other, "is no contact sheet"),
+        (other, "was not made by this command"),
         (tmp_path / "photo.jpg", "ends in .html"),
         (tmp_path / "pictures" / "sheet.html", "lies among the pictures"),
     ):

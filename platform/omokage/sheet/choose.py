@@ -8,7 +8,7 @@ Shape key: G identities that are shown and, last, nobody; F faces of a shard; D 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from omokage import schema
 from omokage.errors import ConfigError
-from omokage.store import Dataset
 
 MOST_CHIPS: Final = 10_000
 """What a browser still opens: some 200 MB."""
@@ -30,6 +29,17 @@ ENOUGH: Final = 3
 
 DIGITS: Final = 6
 """Of a similarity when faces are sorted: sums in another order differ in later ones."""
+
+
+class Faces(Protocol):
+    """Where faces come from: a dataset, or what became of one after decisions."""
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding."""
+
+    def faces(self, columns: list[str]) -> Iterator[pa.Table]:
+        """Yield the faces, shard by shard."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,14 +101,14 @@ class Group:
         return len(self.others) + (self.typical is not None)
 
 
-def choose(data: Dataset, manifest: pa.Table, config: SheetConfig) -> list[Group]:
+def choose(data: Faces, manifest: pa.Table, config: SheetConfig) -> list[Group]:
     """Return the identities to show, by name, and last nobody if there are such pictures.
 
     Nobody's faces may take the room that missing identities leave.
 
     Args:
         data: The dataset.
-        manifest: Its manifest.
+        manifest: Its manifest, or the columns identity and kept (faces) of those to choose from, a row a picture.
         config: How much to show.
 
     Raises:
@@ -127,7 +137,7 @@ def _group(row: dict[str, Any], chips: list[Chip]) -> Group:
 
 
 def _kept(
-    data: Dataset, names: pa.Array, first_G: NDArray[np.int64], last_G: NDArray[np.int64]
+    data: Faces, names: pa.Array, first_G: NDArray[np.int64], last_G: NDArray[np.int64]
 ) -> tuple[pa.Table, dict[str, bytes]]:
     """Return the faces to show, sorted by group and similarity, and their chips by face id."""
     sum_GD, count_G = _sums(data, names)
@@ -153,7 +163,7 @@ def _best(faces: pa.Table, first_G: NDArray[np.int64], last_G: NDArray[np.int64]
     return faces.filter(pa.array((rank_F < first_G[group_F]) | (behind_F < last_G[group_F])))
 
 
-def _sums(data: Dataset, names: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _sums(data: Faces, names: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the sum of each group's embeddings, shape (G, D), and how many there are, shape (G,)."""
     sum_GD = np.zeros((len(names), data.dim))
     count_G = np.zeros(len(names), np.int64)
@@ -163,7 +173,7 @@ def _sums(data: Dataset, names: pa.Array) -> tuple[NDArray[np.float64], NDArray[
     return sum_GD, count_G
 
 
-def _of(data: Dataset, names: pa.Array, columns: list[str]) -> Iterator[tuple[pa.Table, NDArray[np.int64]]]:
+def _of(data: Faces, names: pa.Array, columns: list[str]) -> Iterator[tuple[pa.Table, NDArray[np.int64]]]:
     """Yield the faces of each shard that belong to one of ``names``, and the place of that name."""
     for faces in data.faces(["identity", *columns]):
         group = pc.index_in(faces["identity"], value_set=names)  # null is found as null

@@ -78,29 +78,42 @@ class Content:
 def page(content: Content) -> Iterator[str]:
     """Yield the parts of the file."""
     holds = content.holds
-    style = resources.files("omokage.sheet").joinpath("page.css").read_text(encoding="utf-8") + _rules(holds)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    title = html.escape(visible(posixpath.basename(holds.dataset) or holds.dataset))
-    yield (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{MADE_BY}\n'
-        f'<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        f"style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'\">\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
-        f"<title>{title} · contact sheet</title>\n<style>{style}</style>\n</head>\n<body>\n"
-    )
+    yield opening(f"{posixpath.basename(holds.dataset) or holds.dataset} · contact sheet", MADE_BY, _rules(holds))
     yield from _top(content)
     yield from _rejected(content)
     yield from _least(content.groups)
     for number, group in enumerate(content.groups):
-        yield from _section(number, group)
+        yield from section(f"i{number}", group)
     yield from _foot(content)
+
+
+def opening(title: str, made_by: str, style: str) -> str:
+    """Return the beginning of a page that may load nothing and run nothing.
+
+    Args:
+        title: Of the page; any text.
+        made_by: The element that says what made it.
+        style: Rules beside those of the sheet.
+    """
+    style = resources.files("omokage.sheet").joinpath("page.css").read_text(encoding="utf-8") + _steps() + style
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{made_by}\n'
+        f'<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+        f"style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'\">\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
+        f"<title>{html.escape(visible(title))}</title>\n<style>{style}</style>\n</head>\n<body>\n"
+    )
+
+
+def _steps() -> str:
+    return "".join(f".q{step}{{width:{100 * step / STEPS:g}%}}\n" for step in range(STEPS + 1))
 
 
 def _rules(holds: Summary) -> str:
     """Return the style rules that depend on numbers; style attributes would need a laxer policy."""
-    bars = "".join(f".q{step}{{width:{100 * step / STEPS:g}%}}\n" for step in range(STEPS + 1))
-    return bars + "".join(f".bar .{status}{{flex-grow:{pictures}}}\n" for status, pictures in holds.status.items())
+    return "".join(f".bar .{status}{{flex-grow:{pictures}}}\n" for status, pictures in holds.status.items())
 
 
 def _top(content: Content) -> Iterator[str]:
@@ -183,13 +196,14 @@ def _least(groups: tuple[Group, ...]) -> Iterator[str]:
     yield "</ol>\n</nav>\n"
 
 
-def _section(number: int, group: Group) -> Iterator[str]:
+def section(key: str, group: Group) -> Iterator[str]:
+    """Yield an identity with its faces; ``key`` is the id of its element."""
     title = "Nobody's" if group.identity is None else name(group.identity)
     hidden = group.faces - group.shown
     facts = f"{count(group.faces, 'face')} of {count(group.pictures, 'picture')}"
     if hidden:
         facts += f", {hidden:,} not shown"
-    yield f'<section class="identity" id="i{number}">\n<h2>{title} <small>{facts}</small></h2>\n'
+    yield f'<section class="identity" id="{key}">\n<h2>{title} <small>{facts}</small></h2>\n'
     if group.identity is None:
         yield "<p>Faces of pictures that belong to no identity, by name of the picture.</p>\n"
     if group.shown:

@@ -68,7 +68,7 @@ def write(dataset: str, file: str, config: SheetConfig) -> SheetReport:
     """
     began = time.perf_counter()
     data = Dataset.open(dataset)
-    folder, base = _place(file, data)
+    folder, base = place(file, data, (".html", ".htm"), MADE_BY)
     content = collect(data, config)
     # Whole in memory, so that it is written whole or not at all: config bounds it.
     html = "".join(page(content)).encode()
@@ -98,7 +98,7 @@ def collect(data: Dataset, config: SheetConfig) -> Content:
     manifest = data.manifest()
     return Content(
         holds=summary(data),
-        licences=_licences(data),
+        licences=licences(data),
         rejects=tuple(_rejects(manifest)),
         groups=tuple(choose(data, manifest, config)),
     )
@@ -113,7 +113,7 @@ def _rejects(manifest: pa.Table) -> list[Rejects]:
     return found
 
 
-def _licences(data: Dataset) -> dict[str, str]:
+def licences(data: Dataset) -> dict[str, str]:
     """Return the licence of every model file that the dataset was made with, as far as it is known by its sha256."""
     recipe = data.head.recipe
     known = {entry.sha256: entry.licence for entry in weights.ENTRIES.values()}
@@ -121,20 +121,26 @@ def _licences(data: Dataset) -> dict[str, str]:
     return {model: known.get(sha256, "not known here") for model, sha256 in used.items()}
 
 
-def _place(file: str, data: Dataset) -> tuple[Folder, str]:
-    """Return the folder and the name of the file to write.
+def place(file: str, data: Dataset, endings: tuple[str, ...], made_by: str) -> tuple[Folder, str]:
+    """Return the folder and the name of a file to write about a dataset.
+
+    Args:
+        file: Path or URL.
+        data: The dataset.
+        endings: That the file's name may have.
+        made_by: What stands near the start of an older one of ours, which may be written over.
 
     Raises:
-        ConfigError: It is not called .html, it is there and no sheet of ours, or it lies among the source's pictures.
+        ConfigError: It has another ending, it is there and none of ours, or it lies among the source's pictures.
     """
-    if not file.lower().endswith((".html", ".htm")):
-        raise ConfigError(f"a contact sheet's name ends in .html, got {file}")
+    if not file.lower().endswith(endings):
+        raise ConfigError(f"the file's name ends in {endings[0]}, got {file}")
     whole = Folder.at(file)
     folder, base = Folder(whole.files, posixpath.dirname(whole.root)), posixpath.basename(whole.root)
     if whole.files.isdir(whole.root):
         raise ConfigError(f"{file} is a folder: give the name of a file")
-    if folder.exists(base) and MADE_BY.encode() not in whole.files.cat_file(whole.root, 0, BEGINNING):
-        raise ConfigError(f"{file} is there already and is no contact sheet: give another name")
+    if folder.exists(base) and made_by.encode() not in whole.files.cat_file(whole.root, 0, BEGINNING):
+        raise ConfigError(f"{file} is there already and was not made by this command: give another name")
     if whole.local and _inside(whole.root, data.head.source):
         raise ConfigError(
             f"{file} lies among the pictures of {data.head.source}, which are only read: give another place"
