@@ -98,6 +98,25 @@ def _sound(table: pa.Table, first: int) -> bool:
     return not alone and not pc.any(pc.equal(pc.list_value_length(table["faces"]), 0)).as_py()
 
 
+def _check(line: dict[str, Any]) -> None:
+    """Raise an error of one of several kinds where a line is no decision."""
+    for field in schema.LEDGER:
+        value, kind = line.get(field.name), str if field.type == pa.string() else int
+        several = isinstance(field.type, pa.ListType)
+        if value is None and field.name in ("at", "who", "by", "do"):
+            raise ValueError(f"it has no {field.name}")
+        if value is not None and not (
+            isinstance(value, list) and all(isinstance(each, str) for each in value)
+            if several
+            else isinstance(value, kind)
+        ):
+            raise ValueError(f"{field.name} is {value!r}")
+    if line["by"] not in get_args(schema.By):
+        raise ValueError(f"there is no by {line['by']!r}")
+    said = {name: line[name] for name in ("do", *SAID, "finding", "why") if name in line}
+    Decision(**said | {"faces": tuple(said.get("faces") or ())})
+
+
 def _blame(data: bytes, first: int, place: str) -> None:
     """Raise an error that names the first line that is not sound, by its place in the file."""
     for row, line in enumerate(data.split(b"\n")[:-1] if data.endswith(b"\n") else data.split(b"\n")):
@@ -105,13 +124,7 @@ def _blame(data: bytes, first: int, place: str) -> None:
             found: dict[str, Any] = json.loads(line)
             if found["number"] != first + row:
                 raise ValueError(f"its number is {found['number']}, and {first + row} comes next")
-            for name in ("at", "who"):
-                if not isinstance(found[name], str):
-                    raise ValueError(f"{name} is no text")
-            if found["by"] not in get_args(schema.By):
-                raise ValueError(f"there is no by {found['by']!r}")
-            said = {name: found[name] for name in ("do", *SAID, "finding", "why") if name in found}
-            Decision(**said | {"faces": tuple(said.get("faces", ()))})
+            _check(found)
         except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
             what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
             raise DatasetError(f"{place}, line {row + 1} is damaged: {what}") from error
