@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from omokage import __version__
-from omokage.cli import applying, datasets, deciding, finding, leaving, pictures
+from omokage.cli import applying, datasets, deciding, finding, leaving, pictures, reviewing
 from omokage.errors import OmokageError
 
 INTERRUPTED = 130
@@ -25,6 +25,7 @@ VERBS: dict[str, Callable[[list[str]], str]] = {
     "find": finding.find,
     "index": finding.index,
     "search": finding.search,
+    "review": reviewing.review,
     "decide": deciding.decide,
     "ledger": deciding.ledger,
     "undo": deciding.undo,

@@ -1,0 +1,125 @@
+"""The page's server: one process, on this machine, until Ctrl-C."""
+
+import contextlib
+import json
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+import uvicorn
+
+from omokage.errors import ConfigError, WorkError
+from omokage.ledger.book import login
+from omokage.review.app import app
+from omokage.review.guard import Guard
+from omokage.review.session import Session
+from omokage.review.state import DECIDED, OPEN
+from omokage.store import Dataset
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReviewConfig:
+    """Who reviews, and where the page is."""
+
+    who: str | None = None
+    """Name that is written to the ledger with every decision; by default the login name."""
+    port: int = 0
+    """Of the page, in [0, 65535]; 0 for any that is free."""
+    host: str = "127.0.0.1"
+    """Address that is listened on. The page shows faces, and whoever has its address can decide: any other than
+    this machine's own is for a network that you trust, since nothing is encrypted."""
+
+    def __post_init__(self) -> None:
+        """Reject what cannot be listened on, and a reviewer without a name."""
+        if not 0 <= self.port <= 65535:
+            raise ConfigError(f"port must be in [0, 65535], and is {self.port}")
+        if self.who is not None and not self.who.strip():
+            raise ConfigError("who must be a name, and is empty")
+        if not self.host:
+            raise ConfigError("host must be an address, and is empty")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReviewReport:
+    """What was decided on the page."""
+
+    dataset: str
+    who: str
+    findings: int
+    decided: int
+    """Findings that are decided now, by whomever."""
+    open: int
+    """Findings that are left."""
+    wrote: dict[str, int] = field(default_factory=dict)
+    """Lines that this review wrote to the ledger, by kind."""
+    line: int
+    """Last line of the ledger."""
+
+    def json(self) -> str:
+        """Return the report as one JSON object."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    def text(self) -> str:
+        """Return the report for a person."""
+        wrote = ", ".join(f"{count:,} {do.replace('_', ' ')}" for do, count in self.wrote.items()) or "nothing"
+        return (
+            f"{self.who} wrote: {wrote}\n"
+            f"{self.decided:,} of {self.findings:,} findings are decided, {self.open:,} are open; "
+            f"the ledger has {self.line:,} lines"
+        )
+
+
+def review(dataset: str, how: ReviewConfig, on_ready: Callable[[str], None]) -> ReviewReport:
+    """Serve the page until it is stopped, and return what was decided.
+
+    Args:
+        dataset: Path or URL of a dataset in which ``find`` ran.
+        how: Who reviews, and where.
+        on_ready: Called with the page's address, key included, when it can be opened.
+
+    Raises:
+        DatasetError: There is no dataset, or nothing was found in it yet.
+        WorkError: The address cannot be listened on.
+    """
+    session = Session(Dataset.open(dataset), how.who or login())
+    with _listening(how) as listener:
+        port = int(listener.getsockname()[1])
+        token = secrets.token_urlsafe(24)
+        guarded = Guard(app(session), token, port, how.host)
+        config = uvicorn.Config(
+            guarded,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            ws="none",
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+        )
+        shown = f"[{how.host}]" if ":" in how.host else how.host
+        on_ready(f"http://{shown}:{port}/?token={token}")
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has ended in order, and passes on what ended it
+            uvicorn.Server(config).run(sockets=[listener])
+    states_Q = session.state.states()
+    return ReviewReport(
+        dataset=session.faces.data.folder.url,
+        who=session.who,
+        findings=len(session.queue),
+        decided=int((states_Q == DECIDED).sum()),
+        open=int((states_Q == OPEN).sum()),
+        wrote=dict(session.written.most_common()),
+        line=session.state.line,
+    )
+
+
+def _listening(how: ReviewConfig) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in how.host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((how.host, how.port))
+        listener.listen(128)
+    except OSError as error:
+        raise WorkError(f"cannot listen on {how.host}, port {how.port}: {error.strerror or error}") from error
+    return listener
