@@ -1,5 +1,6 @@
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -8,7 +9,7 @@ from trees import HOSTILE, decide, drop, files, ids, known, plant, relabel, tree
 
 from omokage.apply.asked import Asked
 from omokage.apply.copy import CopyConfig, copy
-from omokage.errors import ConfigError, SourceError
+from omokage.errors import ConfigError, SourceError, WorkError
 from omokage.ledger import version
 from omokage.ledger.decision import Decision
 
@@ -198,3 +199,27 @@ def test_a_list_with_pictures_from_anywhere(place, tmp_path, out):
     data = known(tmp_path / "list/list.csv", tmp_path / "data")
     to(out, data)
     assert files(out) == {OURS, "Anna/1.jpg", "Anna/pics/1.jpg", "Anna/1 (2).jpg", "Bob/1.jpg"}
+
+
+def test_a_disk_that_gets_full_in_the_middle_of_a_copy(place, tmp_path, out):
+    plant(place, *(f"A/{n}.jpg" for n in range(40)))
+    for path in place.rglob("*.jpg"):
+        path.write_bytes(os.urandom(4000))
+    data = known(place, tmp_path / "data")
+    out.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "none", out], capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        with pytest.raises(WorkError, match=r"was stopped in the middle: .*No space left on device; the same command"):
+            to(out, data)
+        assert OURS not in files(out)
+        subprocess.run(["mount", "-o", "remount,size=1m", out], check=True)
+        assert 0 < to(out, data).written < 40
+        assert {path.read_bytes() for path in out.rglob("*.jpg")} == {
+            path.read_bytes() for path in place.rglob("*.jpg")
+        }
+        with pytest.raises(ConfigError, match="leave --link out"):
+            to(out / "x", data, link=True)
+        assert not (out / "x").exists()
+    finally:
+        subprocess.run(["umount", out], check=True)

@@ -1,5 +1,6 @@
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from trees import HOSTILE, decide, drop, files, ids, known, plant, relabel, tree
 from omokage.apply import journal
 from omokage.apply.asked import Asked
 from omokage.apply.move import move, undo
-from omokage.errors import ConfigError, DatasetError, SourceError
+from omokage.errors import ConfigError, DatasetError, SourceError, WorkError
 from omokage.ledger.decision import Decision
 
 
@@ -250,3 +251,58 @@ def test_a_quarantine_on_another_disk(place, tmp_path, other_disk):
     undo(data.folder.url)
     assert tree(place) == before
     assert not other_disk.exists()
+
+
+def test_a_source_that_may_not_be_written_to_is_refused_before_the_first_move(place, tmp_path, other_disk):
+    plant(place, "A/1.jpg", "B/1.jpg")
+    data = known(place, tmp_path / "data")
+    drop(data, "A/1.jpg", "B/1.jpg")
+    before = tree(place)
+    if os.geteuid() == 0:  # whom no mode stops, but a disk that is mounted for reading does
+        mounts = f"mount --bind {place} {place} && mount -o remount,ro,bind {place} && "
+        words = ["unshare", "--mount", "sh", "-c", mounts + 'exec "$@"', "sh"]
+        if subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
+            pytest.skip("no disk can be mounted here")
+    else:
+        (place / "A").chmod(0o500)
+        words = []
+    words += [sys.executable, "-m", "omokage", "apply", data.folder.url, "--move"]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    (place / "A").chmod(0o755)
+    assert (ran.returncode, "these folders cannot be written to; nothing was moved" in ran.stderr) == (1, True), ran
+    assert repr(str(place / "A")) in ran.stderr
+    assert not journal.entries(data.folder)
+    assert files(place) == {"A/1.jpg", "B/1.jpg"}
+    assert tree(place).keys() == before.keys()
+
+
+def test_a_disk_that_gets_full_in_the_middle(place, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", small], capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        plant(place, *(f"A/{n}.jpg" for n in range(40)))
+        for path in place.rglob("*.jpg"):
+            path.write_bytes(os.urandom(4000))
+        before = tree(place)
+        data = known(place, tmp_path / "data")
+        drop(data, *data.manifest()["uri"].to_pylist())
+        said = (
+            r"apply 1 was stopped in the middle: .*No space left on device; omokage apply .* --move goes on from here"
+        )
+        for _ in range(2):
+            with pytest.raises(WorkError, match=said):
+                apply(data, quarantine=str(small / "q"))
+        assert 1 < len(files(place)) < 40
+        undo(data.folder.url)
+        assert tree(place) == before
+        with pytest.raises(WorkError):
+            apply(data, quarantine=str(small / "q"))
+        subprocess.run(["mount", "-o", "remount,size=1m", small], check=True)
+        assert apply(data).resumed
+        assert len(files(small / "q")) == 40
+        undo(data.folder.url)
+        assert tree(place) == before
+    finally:
+        subprocess.run(["umount", small], check=True)

@@ -127,6 +127,8 @@ class Owned:
     final: dict[str, str | None]
     """By path, of the copy that was finished last; nothing where one was begun after it."""
     rows: pa.Table
+    interrupted: bool
+    """Whether a copy was begun and not finished."""
 
     @classmethod
     def read(cls, out: Folder) -> "Owned":
@@ -145,7 +147,7 @@ class Owned:
             sums.setdefault(path, set()).add(sha256)
         done = tables[PROVENANCE] if tables[BEGUN] is None else None
         final = {} if done is None else dict(zip(done["path"].to_pylist(), done["sha256"].to_pylist(), strict=True))
-        return cls(sums, final, rows)
+        return cls(sums, final, rows, tables[BEGUN] is not None)
 
 
 def table(items: Sequence[Item]) -> pa.Table:

@@ -71,11 +71,13 @@ class _Copying:
     def run(self, on_progress: OnProgress) -> CopyReport:
         began = time.monotonic()
         self._check_place()
-        owned = Owned.read(self._out)
         wanted = self._content()
-        have = self._have(wanted, owned)
         there: list[Item] = []
-        with self._told():
+        with self._told(), self._files.locked():
+            owned = Owned.read(self._out)
+            have = self._have(wanted, owned)
+            for path in owned.sha256 if owned.interrupted else ():
+                self._files.clean(path)
             content.write(self._out, BEGUN, pa.concat_tables([owned.rows, content.table(wanted.items)]))
             removed, foreign = self._remove_old(owned, wanted)
             on_progress(0, len(wanted.items))
@@ -111,10 +113,8 @@ class _Copying:
         source = Folder.at(self._data.head.source)
         if self._source is None or not self._source.is_list:  # a list names its pictures: ours are not in its way
             check.apart(self._out, source, "the copy", "the source")
-        if not self._config.link:
-            return
-        if not (self._out.local and source.local):
-            raise ConfigError("--link needs the source and the copy on a disk of this machine: leave it out")
+        if self._config.link and not self._files.shares_disk(source):
+            raise ConfigError(f"no hard link can be made from {self._out.url} to {source.url}: leave --link out")
 
     def _content(self) -> Content:
         """Return what the copy is to hold, all of which can be had.

@@ -29,7 +29,7 @@ def move(
         asked: The dataset, and which of its decisions.
         quarantine: Path or URL of the folder for dropped pictures; by default the source's, plus ".quarantine".
         dry_run: Make the plan and do nothing.
-        on_plan: Is given the plan before anything is done.
+        on_plan: Is given the plan, if there is something in it, before anything is done.
         on_progress: Is told how many files are done, of how many.
 
     Raises:
@@ -49,7 +49,8 @@ def move(
         else:
             draft, resumed = Draft(plan=entry.plan()), True
             Source.at(draft.plan.source)  # on a disk that is not there, every file would seem to be gone
-        on_plan(draft)
+        if draft.plan.steps or draft.stays:
+            on_plan(draft)
         skipped: list[check.Trouble] = []
         if not dry_run and draft.plan.steps:
             if not resumed:

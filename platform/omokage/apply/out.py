@@ -1,12 +1,14 @@
 """The files of a clean copy: whether one is there already, and putting it there, whole and as it was."""
 
+import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import posixpath
 import shutil
-import uuid
-from fcntl import ioctl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from omokage.apply.check import sha256
@@ -15,7 +17,7 @@ from omokage.source import stamp, unwritten
 from omokage.storage import Folder
 
 # Paths may be undecodable: str with surrogates, which pathlib would not make easier to follow.
-# ruff: noqa: PTH103, PTH106, PTH108, PTH113, PTH114, PTH116, PTH123
+# ruff: noqa: PTH103, PTH106, PTH108, PTH110, PTH113, PTH114, PTH116, PTH123
 
 _FICLONE: Final = 0x40049409
 """Linux: share the blocks of another file until one of the two is written to."""
@@ -32,6 +34,30 @@ class OnDisk:
     def __init__(self, folder: Folder, link: bool) -> None:
         self._folder = folder
         self._link = link
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other copies on this machine out of this folder; a killed holder's lock is free at once.
+
+        Raises:
+            ConfigError: One is being written.
+        """
+        os.makedirs(self._folder.root, exist_ok=True)
+        handle = os.open(self._folder.root, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise ConfigError(f"another run is writing to {self._folder.url}: wait for it, or stop it") from error
+        finally:
+            os.close(handle)
+
+    def shares_disk(self, source: Folder) -> bool:
+        """Return whether hard links to files of ``source`` can be made here, which need not exist yet."""
+        above = self._folder.root
+        while not os.path.exists(above):
+            above = posixpath.dirname(above)
+        return source.local and os.stat(above).st_dev == os.stat(source.root).st_dev
 
     def there(self, path: str) -> bool:
         """Return whether anything lies at ``path``."""
@@ -60,21 +86,20 @@ class OnDisk:
             SourceError: It has another.
             OSError: The disk is full, or something may not be read or written.
         """
-        target = self._place(path)
-        os.makedirs(posixpath.dirname(target), exist_ok=True)
-        part = posixpath.join(posixpath.dirname(target), f".{uuid.uuid4().hex}.part")
-        try:
+        with self._whole(path) as part:
             self._fill(part, source, place)
             if sha256(self._folder, part) != want:
                 raise SourceError(f"{place!r} changed while it was copied: run omokage ingest, and then this again")
-            os.replace(part, target)
-        finally:
-            if os.path.lexists(part):
-                os.unlink(part)
 
     def write(self, path: str, data: bytes) -> None:
         """Put a chip at ``path``."""
-        self._folder.write(unwritten(path), data)
+        with self._whole(path) as part, open(part, "wb") as file:
+            file.write(data)
+
+    def clean(self, path: str) -> None:
+        """Remove what a copy to ``path`` that was killed may have left."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(self._part(path))
 
     def remove(self, path: str) -> None:
         """Remove a file, and the folders that are empty without it."""
@@ -104,6 +129,23 @@ class OnDisk:
         info = os.stat(place)
         os.utime(part, ns=(info.st_atime_ns, info.st_mtime_ns))
 
+    @contextmanager
+    def _whole(self, path: str) -> Iterator[str]:
+        """Give a place for a file that is renamed to ``path`` when the block ends well, and removed when not."""
+        target, part = self._place(path), self._part(path)
+        os.makedirs(posixpath.dirname(target), exist_ok=True)
+        self.clean(path)
+        try:
+            yield part
+            os.replace(part, target)
+        finally:
+            self.clean(path)
+
+    def _part(self, path: str) -> str:
+        """Return the name under which a file is written: always the same, so that the next run finds it."""
+        name = hashlib.sha256(path.encode()).hexdigest()[:32]
+        return posixpath.join(posixpath.dirname(self._place(path)), f".{name}.part")
+
     def _place(self, path: str) -> str:
         return self._folder.place(unwritten(path))
 
@@ -116,6 +158,18 @@ class InBucket:
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self._seen: dict[str, dict[str, Any]] = folder.tree()
+
+    def shares_disk(self, source: Folder) -> bool:
+        """Return whether hard links can be made here."""
+        return False
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Do nothing: objects are whole at every moment, whoever writes them."""
+        yield
+
+    def clean(self, path: str) -> None:
+        """Do nothing, likewise."""
 
     def there(self, path: str) -> bool:
         """Return whether an object is at ``path``, or was when the copy was begun."""
@@ -180,7 +234,7 @@ def _key(path: str) -> str:
 def _copy_bytes(there: int, here: int) -> None:
     """Copy an open file: by sharing its blocks, within the system, or through this process, whichever can be done."""
     try:
-        ioctl(here, _FICLONE, there)
+        fcntl.ioctl(here, _FICLONE, there)
         return
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
@@ -203,7 +257,5 @@ def _hard_link(place: str, part: str) -> None:
         os.link(place, part)
     except OSError as error:
         if error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
-            raise ConfigError(
-                f"no hard link can be made from {part!r} to {place!r} ({error.strerror}): leave --link out"
-            ) from error
+            raise ConfigError(f"no hard link can be made to {place!r} ({error.strerror}): leave --link out") from error
         raise

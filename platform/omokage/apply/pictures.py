@@ -67,7 +67,7 @@ def by_picture(faces: pa.Table) -> pa.Table:
         "reason": found["reason_last"],
         "face_ids": _sorted(found["kept_id_list"]),
     }
-    return pa.table([columns[name] for name in PICTURES.names], schema=PICTURES)
+    return pa.table([columns[name] for name in PICTURES.names], schema=PICTURES).sort_by("uri")
 
 
 def _sorted(lists: pa.ChunkedArray) -> pa.Array:
