@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from omokage.errors import DatasetError
+from omokage.errors import DatasetError, StorageError
 from omokage.storage import PART, Folder, arrow_bytes
 
 LONGEST = "面" * 85  # 255 bytes: as long as a name can be
@@ -114,3 +114,37 @@ Folder.at({str(tmp_path / "new")!r}).write("a", b"new")
     assert PART.fullmatch(part)
     assert not folder.exists("a")
     assert folder.empty()
+
+
+ADDER = """
+import sys
+from omokage.storage import Folder
+folder = Folder.at(sys.argv[1])
+for turn in range(int(sys.argv[2])):
+    folder.update("a/count", lambda old: str(int(old or b"0") + 1).encode())
+"""
+
+
+def test_several_who_update_a_file_lose_nothing(tmp_path):
+    adders = [subprocess.Popen([sys.executable, "-c", ADDER, tmp_path, "50"]) for _ in range(4)]
+    assert [adder.wait(60) for adder in adders] == [0] * 4
+    assert Folder.at(str(tmp_path)).read("a/count") == b"200"
+
+
+def test_an_update_can_leave_things_as_they_are(tmp_path):
+    folder = Folder.at(str(tmp_path / "new"))
+    seen = []
+    folder.update("a", lambda old: seen.append(old))
+    assert not folder.exists("a")
+    folder.update("a", lambda old: b"1")
+    folder.update("a", lambda old: seen.append(old))
+    with pytest.raises(ZeroDivisionError):
+        folder.update("a", lambda old: bytes(1 // 0))
+    folder.update("a", lambda old: old + b"2")
+    assert (seen, folder.read("a")) == ([None, b"1"], b"12")
+
+
+def test_a_storage_without_conditional_writes_is_not_updated():
+    folder = Folder.at(f"memory://{uuid.uuid4().hex}")
+    with pytest.raises(StorageError, match="only local disks and s3"):
+        folder.update("a", lambda old: b"1")

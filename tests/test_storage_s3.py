@@ -27,6 +27,8 @@ def test_a_bucket_that_is_not_there(server):
         folder.read("a")
     with pytest.raises(StorageError, match="cannot write to s3://no-such-bucket/x: there is no such bucket"):
         folder.write("a", b"1")
+    with pytest.raises(StorageError, match="cannot write to s3://no-such-bucket/x: there is no such bucket"):
+        folder.update("a", lambda old: b"1")
 
 
 def test_what_is_written_is_there_at_once_under_any_name(server):

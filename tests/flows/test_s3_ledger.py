@@ -1,0 +1,107 @@
+"""The ledger in a real object store, with several who write at once."""
+
+import subprocess
+import sys
+import uuid
+
+import pytest
+import s3fs
+
+import s3_server
+from omokage.errors import StorageError
+from omokage.ledger import book
+from omokage.ledger.book import GrownError, Ledger
+from omokage.ledger.decision import Decision
+from omokage.storage import Folder
+
+KEEP = Decision(do="keep", faces=("a",))
+
+WRITER = """
+import sys
+from omokage.ledger import book
+from omokage.ledger.decision import Decision
+from omokage.storage import Folder
+book.FULL = 3000
+ledger = book.Ledger.of(Folder.at(sys.argv[1]))
+sys.stdin.readline()
+for turn in range(int(sys.argv[3])):
+    face = f"{sys.argv[2]}-{turn}"
+    (number,) = ledger.append([Decision(do="keep", faces=(face,))], sys.argv[2])
+    print(f"{number}={face}", flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with s3_server.running(tmp_path_factory.mktemp("s3")) as env:
+        s3fs.S3FileSystem.clear_instance_cache()  # or the clients of an earlier test's server would be used
+        s3_server.client(env).mkdir("ledgers")
+        yield env
+
+
+@pytest.fixture(autouse=True)
+def address(server, monkeypatch):
+    for name, value in server.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def place():
+    return f"s3://ledgers/面影 {uuid.uuid4().hex}"
+
+
+def test_an_update_is_refused_where_another_writer_was_first(place):
+    folder, other = Folder.at(place), Folder.at(place)
+    turns = []
+
+    def change(old):
+        turns.append(old)
+        if len(turns) < 4:  # somebody else is quicker: creates the file, changes it, removes it
+            other.remove("a") if len(turns) == 3 else other.write("a", b"other %d" % len(turns))
+        return (old or b"") + b" ours"
+
+    folder.update("a", change)
+    assert turns == [None, b"other 1", b"other 2", None]
+    assert folder.read("a") == b" ours"
+    folder.update("a", lambda old: None)
+    assert folder.read("a") == b" ours"
+
+
+def test_two_clients_lose_nothing(place):
+    command = [sys.executable, "-c", WRITER, place]
+    writers = [
+        subprocess.Popen([*command, f"w{n}", "40"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for n in range(2)
+    ]
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    said = [writer.communicate(timeout=100)[0].split() for writer in writers]
+    assert [writer.returncode for writer in writers] == [0, 0]
+    ledger = Ledger.of(Folder.at(place))
+    faces = [face for (face,) in ledger.table()["faces"].to_pylist()]
+    assert sorted(faces) == sorted(f"w{n}-{turn}" for n in range(2) for turn in range(40))
+    for number, face in (word.split("=") for words in said for word in words):
+        assert faces[int(number) - 1] == face
+    assert len(ledger.folder.names("ledger")) > 2
+
+
+def test_a_book_of_several_files(place, monkeypatch):
+    monkeypatch.setattr(book, "FULL", 200)
+    ledger = Ledger.of(Folder.at(place))
+    assert (ledger.length(), ledger.table().num_rows) == (0, 0)
+    for _ in range(5):
+        ledger.append([KEEP, KEEP], "me")
+    assert ledger.length() == 10
+    assert ledger.table(after=3, until=8)["number"].to_pylist() == [4, 5, 6, 7, 8]
+    with pytest.raises(GrownError):
+        ledger.append([KEEP], "me", length=9)
+
+
+def test_a_wrong_key_is_said(place, monkeypatch):
+    Ledger.of(Folder.at(place)).append([KEEP], "me")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    s3fs.S3FileSystem.clear_instance_cache()
+    with pytest.raises(StorageError, match="credentials"):
+        Ledger.of(Folder.at(place)).append([KEEP], "me")
+    s3fs.S3FileSystem.clear_instance_cache()
