@@ -70,6 +70,47 @@ class ReviewReport:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that can be served, and its address."""
+
+    server: uvicorn.Server
+    listener: socket.socket
+    url: str
+    """With the key."""
+
+    def serve(self) -> None:
+        """Answer until the server is told to end, by Ctrl-C or by ``should_exit``."""
+        with (
+            self.listener,
+            contextlib.suppress(KeyboardInterrupt),
+        ):  # it has ended in order, and passes on what ended it
+            self.server.run(sockets=[self.listener])
+
+
+def page(session: Session, how: ReviewConfig) -> Page:
+    """Return the page of a session, listening already.
+
+    Raises:
+        WorkError: The address cannot be listened on.
+    """
+    listener = _listening(how)
+    port = int(listener.getsockname()[1])
+    token = secrets.token_urlsafe(24)
+    config = uvicorn.Config(
+        Guard(app(session), token, port, how.host),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        ws="none",
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+    )
+    shown = f"[{how.host}]" if ":" in how.host else how.host
+    return Page(uvicorn.Server(config), listener, f"http://{shown}:{port}/?token={token}")
+
+
 def review(dataset: str, how: ReviewConfig, on_ready: Callable[[str], None]) -> ReviewReport:
     """Serve the page until it is stopped, and return what was decided.
 
@@ -83,24 +124,9 @@ def review(dataset: str, how: ReviewConfig, on_ready: Callable[[str], None]) -> 
         WorkError: The address cannot be listened on.
     """
     session = Session(Dataset.open(dataset), how.who or login())
-    with _listening(how) as listener:
-        port = int(listener.getsockname()[1])
-        token = secrets.token_urlsafe(24)
-        guarded = Guard(app(session), token, port, how.host)
-        config = uvicorn.Config(
-            guarded,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            ws="none",
-            lifespan="off",
-            timeout_graceful_shutdown=1,
-        )
-        shown = f"[{how.host}]" if ":" in how.host else how.host
-        on_ready(f"http://{shown}:{port}/?token={token}")
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has ended in order, and passes on what ended it
-            uvicorn.Server(config).run(sockets=[listener])
+    shown = page(session, how)
+    on_ready(shown.url)
+    shown.serve()
     states_Q = session.state.states()
     return ReviewReport(
         dataset=session.faces.data.folder.url,

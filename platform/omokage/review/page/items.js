@@ -46,7 +46,7 @@ function people(item, page) {
   const { a, b, figures: f } = item;
   const pick = (face) => page.toggle(face.row);
   const side = (person, keys, within, hits) => h("section.side", {},
-    sideHead(person, `${count(hits, "face")} match`),
+    sideHead(person, `${number(hits)} match`),
     h("div.faces", {}, person.faces.map((face, i) => tile(face, { key: keys[i], on: pick, matching: face.near !== null && face.near !== undefined })),
       rest(person, person.faces.length)),
     within !== null && h("p.note", {}, `within the folder ${decimal(within)}`));
@@ -74,10 +74,10 @@ function people(item, page) {
       const [goes, remains] = stays(), picked = page.picked.size;
       return [
         { id: "same", key: "S", label: ["Same person"], hint: [h("bdi", {}, visible(goes.name)), " \u2192 ", h("bdi", {}, visible(remains.name))], request: () => ({ stays: remains.code }), done: ["Merged ", name(goes.name), " into ", name(remains.name)] },
-        { id: "swap", key: "W", label: ["Swap name"], local: () => page.swap(a.code, b.code), minor: true },
+        { id: "swap", key: "W", label: ["Swap"], local: () => page.swap(a.code, b.code), minor: true },
         { id: "different", key: "D", label: ["Different"], hint: ["two people"], request: () => ({}), done: [name(a.name), " and ", name(b.name), " are different people"] },
-        { id: "move", key: "M", label: picked ? [`Move ${picked} picked`] : ["Move picked"], hint: picked ? ["to the other"] : ["pick faces"], disabled: !picked, request: () => ({ picked: [...page.picked] }), done: [`Moved ${count(picked, "face")}`] },
-        { id: "drop", key: "X", label: picked ? [`Drop ${picked} picked`] : ["Drop picked"], hint: picked ? ["from the set"] : ["pick faces"], disabled: !picked, request: () => ({ picked: [...page.picked] }), done: [`Dropped ${count(picked, "face")}`] },
+        { id: "move", key: "M", label: picked ? [`Move ${picked}`] : ["Move"], hint: picked ? ["to the other"] : ["pick faces"], disabled: !picked, request: () => ({ picked: [...page.picked] }), done: [`Moved ${count(picked, "face")}`] },
+        { id: "drop", key: "X", label: picked ? [`Drop ${picked}`] : ["Drop"], hint: picked ? ["from the set"] : ["pick faces"], disabled: !picked, request: () => ({ picked: [...page.picked] }), done: [`Dropped ${count(picked, "face")}`] },
       ];
     },
   };
@@ -134,7 +134,7 @@ function cluster(item, page) {
     actions: () => {
       const picked = page.picked.size, some = picked > 0 && picked < all.length;
       return [
-        { id: "drop", key: "X", label: picked ? [`Drop ${picked}`] : ["Drop picked"], hint: some ? [`keep ${all.length - picked}`] : picked ? ["one must stay"] : ["pick faces"], disabled: !some, request: () => ({ picked: [...page.picked] }), done: [`Dropped ${count(picked, "duplicate")} of `, name(a.name)] },
+        { id: "drop", key: "X", label: picked ? [`Drop ${picked}`] : ["Drop"], hint: some ? [`keep ${all.length - picked}`] : picked ? ["one must stay"] : ["pick faces"], disabled: !some, request: () => ({ picked: [...page.picked] }), done: [`Dropped ${count(picked, "duplicate")} of `, name(a.name)] },
         { id: "keep", key: "K", label: [`Keep all ${all.length}`], hint: ["all are wanted"], request: () => ({}), done: [`Kept ${count(all.length, "face")} of `, name(a.name)] },
       ];
     },
@@ -164,7 +164,7 @@ function mixed(item, page) {
       return [
         { id: "different", key: "D", label: [`Split into ${parts.length}`], hint: ["different people"], request: () => ({ names: inputs.map((input) => input.value) }), done: ["Split ", name(a.name)] },
         { id: "same", key: "S", label: ["Same person"], hint: ["keep together"], request: () => ({}), done: ["Kept ", name(a.name), " together"] },
-        { id: "drop", key: "X", label: picked ? [`Drop ${picked} picked`] : ["Drop picked"], hint: picked ? ["from the set"] : ["pick faces"], disabled: !picked, request: () => ({ picked: [...page.picked] }), done: [`Dropped ${count(picked, "face")}`] },
+        { id: "drop", key: "X", label: picked ? [`Drop ${picked}`] : ["Drop"], hint: picked ? ["from the set"] : ["pick faces"], disabled: !picked, request: () => ({ picked: [...page.picked] }), done: [`Dropped ${count(picked, "face")}`] },
       ];
     },
   };

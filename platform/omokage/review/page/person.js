@@ -61,7 +61,7 @@ export class Person {
 
   finding(each) {
     const state = this.page.store.state[each.n];
-    return h("button.chip", { onclick: () => this.page.go(each.n), data: { state: String(state) } },
+    return h(`button.chip.${this.page.store.kindOf(each.n)}`, { onclick: () => this.page.go(each.n), data: { state: String(state) } },
       h("i.dot", {}), WORDS[each.what] ?? each.what, each.names.length > 1 && [" ", h("bdi", {}, visible(each.names.find((word) => word !== this.said.name) ?? ""))], state ? " \u2713" : "");
   }
 
@@ -149,11 +149,11 @@ export class Person {
     const many = this.picked.size, said = this.said;
     if (!said) return [];
     const request = (more = {}) => ({ person: this.code, picked: [...this.picked], ...more });
-    const some = (word) => (many ? [`${word} ${number(many)} picked`] : [`${word} picked`]);
+    const some = (word) => [many ? `${word} ${number(many)}` : word];
     return [
       { id: "drop", key: "X", label: some("Drop"), hint: many ? ["from the set"] : ["pick faces"], disabled: !many, request, done: [`Dropped ${count(many, "face")}`] },
       { id: "keep", key: "K", label: some("Keep"), hint: many ? ["or bring back"] : ["pick faces"], disabled: !many, request, done: [`Kept ${count(many, "face")}`] },
-      { id: "move", key: "M", label: many ? [`Move ${number(many)} picked to\u2026`] : ["Move picked to\u2026"], hint: many ? ["another person"] : ["pick faces"], disabled: !many, ask: () => this.page.choose(`Move ${count(many, "face")} to`).then((into) => into && request({ into: into.value, done: ["Moved to ", name(into.name)] })) },
+      { id: "move", key: "M", label: [many ? `Move ${number(many)} to\u2026` : "Move to\u2026"], hint: many ? ["another person"] : ["pick faces"], disabled: !many, ask: () => this.page.choose(`Move ${count(many, "face")} to`).then((into) => into && request({ into: into.value, done: ["Moved to ", name(into.name)] })) },
       { id: "same", key: "S", label: ["Merge into\u2026"], hint: ["whole person"], ask: () => this.page.choose(["Merge ", name(said.name), " into"]).then((into) => into && { person: this.code, into: into.value, done: ["Merged ", name(said.name), " into ", name(into.name)] }) },
       { id: "all", key: "A", label: ["Pick all"], minor: true, local: () => this.all() },
     ];
