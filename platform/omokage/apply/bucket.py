@@ -9,6 +9,14 @@ from omokage.source import stamp
 from omokage.storage import Folder
 
 
+def objects(folder: Folder) -> dict[str, dict[str, Any]]:
+    """Return what the storage says of every object below, by place; nothing where there is not even a bucket."""
+    try:
+        return folder.tree()
+    except FileNotFoundError:
+        return {}
+
+
 class Bucket:
     """Looks at and moves objects; a place is a path in the words of the storage."""
 

@@ -9,8 +9,9 @@ import posixpath
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
+from omokage.apply.bucket import objects
 from omokage.apply.check import sha256
 from omokage.errors import ConfigError, SourceError
 from omokage.source import stamp, unwritten
@@ -157,7 +158,7 @@ class InBucket:
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
-        self._seen: dict[str, dict[str, Any]] = folder.tree()
+        self._seen = objects(folder)
 
     def shares_disk(self, source: Folder) -> bool:
         """Return whether hard links can be made here."""

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from omokage.apply import check, disk, names
+from omokage.apply.bucket import objects
 from omokage.apply.journal import Plan, Step, Touched
 from omokage.apply.pictures import by_picture
 from omokage.errors import ConfigError, SourceError
@@ -78,7 +79,7 @@ class Drafting:
         self._data, self._source, self._quarantine = data, source, quarantine
         self._manifest = data.manifest()
         self._local = source.root.local
-        self._there = {} if self._local else source.root.tree()
+        self._there = {} if self._local else objects(source.root)
         self._straight: dict[str, bool] = {}
         """Folders of the source, and whether they lie where they seem to."""
         self._places = names.Places(self._kind(source.root))
@@ -208,7 +209,7 @@ class Drafting:
         if self._local:
             return lambda path: _kind_on_disk(posixpath.join(root.root, path))
         below = root.root.rstrip("/") + "/"
-        keys = {path.removeprefix(below) for path in root.tree()}
+        keys = {path.removeprefix(below) for path in objects(root)}
         return lambda path: "file" if path in keys else None
 
     def _folders(self, steps: tuple[Step, ...]) -> Iterator[Touched]:
