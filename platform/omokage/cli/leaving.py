@@ -1,4 +1,4 @@
-"""The verbs for leaving with a clean set, and for coming with one: plan, and other people's formats."""
+"""The verbs for leaving with a clean set, and for coming with one: card, plan, other people's formats."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -12,6 +12,29 @@ if TYPE_CHECKING:
     from omokage.bridge.exported import ExportReport
 
 VERSION_PLACE: Final = "Dataset as it is decided now, or one of its versions."
+
+
+def report(argv: list[str]) -> str:
+    """Write a dataset's data card: what it is, what it suffices for, what was found and decided."""
+    from omokage.card.sample import CardConfig
+    from omokage.card.write import write
+
+    @dataclasses.dataclass
+    class Report:
+        """Write a dataset's data card: what it is, what it suffices for, how varied it is, what was found and decided.
+
+        The page is one file that needs no network; the same facts go beside it as Markdown, FILE.md.
+        """
+
+        dataset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATASET[@VERSION]", help=VERSION_PLACE)]
+        file: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="FILE.html")]
+        """The page; an older one is written over."""
+        how: Annotated[CardConfig, *FLAT]
+        json: Json = False
+
+    asked = parse(Report, argv, "report")
+    made = write(asked.dataset, asked.file, asked.how)
+    return made.json() if asked.json else made.text()
 
 
 def plan(argv: list[str]) -> str:

@@ -35,6 +35,7 @@ VERBS: dict[str, Callable[[list[str]], str]] = {
     "info": datasets.info,
     "check": datasets.check,
     "sheet": pictures.sheet,
+    "report": leaving.report,
     "plan": leaving.plan,
     "import": leaving.import_,
     "export": leaving.export,

@@ -227,12 +227,20 @@ def _figure(chip: Chip, kind: str = "") -> str:
         figures.insert(0, f"cosine {cosine} to the identity's other faces")
         bar = f'<i class="q{round(min(1.0, max(0.0, chip.similarity)) * STEPS)}"></i>'
     tip = "\n".join([quoted_place(chip.uri), *map(html.escape, figures), f"face {html.escape(chip.face_id)}"])
-    source = base64.b64encode(chip.jpeg).decode()
     return (
         f'<figure class="{kind}" data-face="{html.escape(chip.face_id)}" title="{tip}">'
-        f'<img src="data:image/jpeg;base64,{source}" alt="" width="112" height="112" loading="lazy" decoding="async">'
+        f"{_image(chip.jpeg)}"
         f'<span class="track">{bar}</span><figcaption><b>{cosine}</b> <span>{decimal(chip.side, 0)} px</span>'
         f'<span class="file">{name(posixpath.basename(chip.uri))}</span></figcaption></figure>\n'
+    )
+
+
+def _image(jpeg: bytes) -> str:
+    if not jpeg:  # of faces that were imported without their pictures
+        return '<span class="none">no picture</span>'
+    source = base64.b64encode(jpeg).decode()
+    return (
+        f'<img src="data:image/jpeg;base64,{source}" alt="" width="112" height="112" loading="lazy" decoding="async">'
     )
 
 

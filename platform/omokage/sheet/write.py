@@ -117,7 +117,7 @@ def licences(data: Dataset) -> dict[str, str]:
     """Return the licence of every model file that the dataset was made with, as far as it is known by its sha256."""
     recipe = data.head.recipe
     known = {entry.sha256: entry.licence for entry in weights.ENTRIES.values()}
-    used = {**recipe["detector"]["weights"], recipe["encoder"]["name"]: recipe["encoder"]["sha256"]}
+    used = {**recipe.get("detector", {}).get("weights", {}), recipe["encoder"]["name"]: recipe["encoder"]["sha256"]}
     return {model: known.get(sha256, "not known here") for model, sha256 in used.items()}
 
 

@@ -1,0 +1,97 @@
+"""The card as one HTML file that needs nothing else: no network, no script, no other file."""
+
+import base64
+import html
+from collections.abc import Iterator
+from importlib import resources
+from typing import Final
+
+from omokage.card import plots
+from omokage.card.blocks import (
+    Bars,
+    Beside,
+    Block,
+    Card,
+    Picture,
+    Points,
+    Sample,
+    Section,
+    Spread,
+    Spreads,
+    Table,
+    Text,
+)
+from omokage.sheet import page as sheet
+from omokage.sheet.words import decimal, name
+
+MADE_BY: Final = '<meta name="generator" content="omokage report">'
+
+
+def page(card: Card) -> Iterator[str]:
+    """Yield the parts of the file."""
+    style = resources.files("omokage.card").joinpath("card.css").read_text(encoding="utf-8")
+    yield sheet.opening(f"{card.title} · data card", MADE_BY, style)
+    yield f'<header>\n<p class="kind">Data card</p>\n<h1>{name(card.title)}</h1>\n'
+    yield f'<p class="from">{name(card.about)}</p>\n<ul class="totals">\n'
+    for count, what in card.totals:
+        yield f'<li id="{html.escape(what.replace(" ", "-"))}"><b>{count}</b> {html.escape(what)}</li>\n'
+    yield "</ul>\n</header>\n<main>\n"
+    for number, section in enumerate(card.sections):
+        yield from _section(number, section)
+    yield (
+        "</main>\n<footer>\n<p>This file may hold pictures of faces. Keep it as you keep the pictures. "
+        "It opens no connection.</p>\n</footer>\n</body>\n</html>\n"
+    )
+
+
+def _section(number: int, section: Section) -> Iterator[str]:
+    yield f'<section class="part" id="s{number}">\n<h2>{html.escape(section.title)}</h2>\n'
+    for place, block in enumerate(section.blocks):
+        yield from _block(f"s{number}-{place}", block)
+    yield "</section>\n"
+
+
+def _block(key: str, block: Block) -> Iterator[str]:
+    match block:
+        case Text(text):
+            yield f"<p>{name(text)}</p>\n"
+        case Points(points):
+            yield '<ul class="points">\n' + "".join(f"<li>{name(point)}</li>\n" for point in points) + "</ul>\n"
+        case Table():
+            yield _table(block)
+        case Bars():
+            yield f"<h3>{html.escape(block.title)}</h3>\n{plots.bars(block)}\n"
+        case Spreads(spreads):
+            yield '<div class="spreads">\n' + "".join(map(_spread, spreads)) + "</div>\n"
+        case Beside(left, right):
+            yield f'<div class="beside">{_table(left)}<div>'
+            yield from _block(key, right)
+            yield "</div></div>\n"
+        case Picture(png, alt):
+            source = base64.b64encode(png).decode()
+            yield f'<p class="plot"><img src="data:image/png;base64,{source}" alt="{html.escape(alt)}"></p>\n'
+        case Sample(title, text, groups):
+            yield f"<h3>{html.escape(title)}</h3>\n<p>{html.escape(text)}</p>\n"
+            for number, group in enumerate(groups):
+                yield from sheet.section(f"{key}-{number}", group)
+
+
+def _table(table: Table) -> str:
+    kind = "numbers" if table.numbers else "words"
+    head = ""
+    if any(table.head):
+        head = "<tr>" + "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in table.head) + "</tr>\n"
+    rows = "".join(
+        f'<tr><th scope="row">{name(first)}</th>'
+        + "".join(f"<td>{name(cell) if cell else ''}</td>" for cell in cells)
+        + "</tr>\n"
+        for first, *cells in table.rows
+    )
+    return f'<div class="wide"><table class="{kind}">\n{head}{rows}</table></div>\n'
+
+
+def _spread(of: Spread) -> str:
+    five, middle, most = (decimal(value, of.digits) for value in of.quantiles())
+    meaning = f"{of.meaning}; " if of.meaning else ""
+    said = f"{meaning}5 % of people below {five}, half {middle}, 95 % {most}"
+    return f"<div><h3>{html.escape(of.title)}</h3>{plots.spread(of)}<p>{html.escape(said)}</p></div>\n"
