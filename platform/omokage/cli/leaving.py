@@ -9,6 +9,7 @@ from omokage.cli.words import FLAT, DatasetPlace, Json, bar, parse
 from omokage.errors import ConfigError
 
 if TYPE_CHECKING:
+    from omokage.apply.report import CopyReport
     from omokage.bridge.exported import ExportReport
 
 VERSION_PLACE: Final = "Dataset as it is decided now, or one of its versions."
@@ -120,13 +121,14 @@ def export(argv: list[str]) -> str:
     class Export:
         """Write a dataset in another program's format, after its decisions.
 
+        imagefolder: the chips as files in the folder OUT, a folder a person, as apply --to --layout chips does it.
         webdataset: tar files of chips in the folder OUT. parquet: one file OUT, a row a face with its vector, also
         those that are not kept. npknown: FACE01's npKnown.npz into each folder of the pictures below OUT.
         """
 
         form: Annotated[
-            tyro.conf.Positional[Literal["npknown", "webdataset", "parquet"]],
-            tyro.conf.arg(metavar="npknown|webdataset|parquet"),
+            tyro.conf.Positional[Literal["imagefolder", "webdataset", "parquet", "npknown"]],
+            tyro.conf.arg(metavar="imagefolder|webdataset|parquet|npknown"),
         ]
         """What to write."""
         dataset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATASET[@VERSION]", help=VERSION_PLACE)]
@@ -141,17 +143,19 @@ def export(argv: list[str]) -> str:
         json: Json = False
 
     asked = parse(Export, argv, "export")
-    report = _export(asked)
-    return report.json() if asked.json else report.text()
+    made = _export(asked)
+    return made.json() if asked.json else made.text()
 
 
-def _export(asked: Any) -> "ExportReport":
+def _export(asked: Any) -> "ExportReport | CopyReport":
     """Return the report of the export that is asked for."""
     from omokage.curate.decided import Decided
 
-    options = {"npknown": ("overwrite",), "webdataset": ("shard_faces",), "parquet": ("chips",)}
+    options = {"imagefolder": (), "npknown": ("overwrite",), "webdataset": ("shard_faces",), "parquet": ("chips",)}
     others = tuple(name for form, names in options.items() if form != asked.form for name in names)
     given = _only(asked, options[asked.form], others)
+    if asked.form == "imagefolder":
+        return _copy(asked)
     faces, version = Decided.at(asked.dataset)
     if asked.form == "npknown":
         from omokage.bridge.npknown_out import NpKnownOutConfig, export_npknown
@@ -164,6 +168,15 @@ def _export(asked: Any) -> "ExportReport":
     from omokage.bridge.parquet_out import ParquetOutConfig, export_parquet
 
     return export_parquet(faces, version, asked.out, ParquetOutConfig(**given))
+
+
+def _copy(asked: Any) -> "CopyReport":
+    """Return the report of writing the chips as files."""
+    from omokage.apply.asked import Asked
+    from omokage.apply.copy import CopyConfig, copy
+
+    with bar("files", asked.json) as on_progress:
+        return copy(Asked.at(asked.dataset), asked.out, CopyConfig(layout="chips"), on_progress)
 
 
 def _only(asked: Any, mine: tuple[str, ...], others: tuple[str, ...]) -> dict[str, Any]:
