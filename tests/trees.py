@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from omokage import schema
 from omokage.ledger.book import Ledger
 from omokage.ledger.decision import Decision
 from omokage.shards import write_shard
 from omokage.source import Source, locate
-from omokage.stages.write import split
+from omokage.stages.write import face_id
 from omokage.storage import Folder
-from omokage.store import Dataset
-from tables import DIM, head, looked
+from omokage.store import Dataset, Head
+
+DIM = 4
 
 OLD = 1_600_000_000_123_456_789
 """Time of the first file, ns since 1970; each other one is a little younger."""
@@ -54,19 +56,27 @@ def plant(root: Path, *names: str | bytes) -> Path:
 def known(source: Path | str, dataset: Path | str, faces: dict[str, int] | None = None) -> Dataset:
     """Return the dataset that an ingest would make: a face a picture, or as many as ``faces`` says."""
     where = Source.at(str(source))
-    listing = where.listing()
-    uris = listing["uri"].to_pylist()
-    batch = looked(listing, [(faces or {}).get(uri, 1) for uri in uris])
-    sums = []
-    for uri in uris:
-        folder, place = locate(where.root, uri)
-        sums.append(hashlib.sha256(folder.files.cat_file(place)).hexdigest())
-    batch = batch.set_column(batch.column_names.index("sha256"), "sha256", pa.array(sums, pa.string()))
-    pictures, found = split(batch, DIM)
-    data = Dataset.open_or_create(Folder.at(str(dataset)), head(where.url))
-    shard = write_shard(data.folder, pictures, found, {}, 1.0)
-    manifest = pictures.append_column("shard", pa.array([shard.name] * len(uris), pa.string()))
-    return data.commit(manifest, [shard])
+    pictures, found = [], []
+    for row in where.listing().to_pylist():
+        folder, place = locate(where.root, row["uri"])
+        sha256, count = hashlib.sha256(folder.files.cat_file(place)).hexdigest(), (faces or {}).get(row["uri"], 1)
+        of = {"uri": row["uri"], "sha256": sha256, "identity": row["identity"]}
+        status = {"status": "ok", "found": count, "kept": count} if count else {"status": "failed", "reason": "empty"}
+        pictures.append({name: row.get(name) for name in schema.MANIFEST.names} | of | status)
+        found += [_face(of, number) for number in range(count)]
+    recipe = {"encoder": {"name": "tiny", "sha256": "0" * 64, "dim": DIM}}
+    data = Dataset.open_or_create(Folder.at(str(dataset)), Head(source=where.url, recipe=recipe))
+    manifest = pa.Table.from_pylist(pictures, schema.MANIFEST)
+    shard = write_shard(data.folder, manifest, pa.Table.from_pylist(found, schema.face(DIM)), {}, 1.0)
+    return data.commit(
+        manifest.append_column("shard", pa.array([shard.name] * manifest.num_rows, pa.string())), [shard]
+    )
+
+
+def _face(of: dict[str, str], number: int) -> dict[str, object]:
+    name = face_id(of["sha256"], of["uri"], number)
+    figures = {"score": 0.9, **dict.fromkeys(schema.QUALITY_NAMES, 0.5), "box": [0.0] * 4, "landmarks": [0.0] * 10}
+    return of | figures | {"face_id": name, "chip": f"chip of {name}".encode(), "embedding": [1.0] + [0.0] * (DIM - 1)}
 
 
 def ids(data: Dataset, *uris: str) -> tuple[str, ...]:
