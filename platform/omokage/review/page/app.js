@@ -426,7 +426,7 @@ class Page {
   choose(title) {
     return new Promise((resolve) => {
       const found = h("div.choices");
-      let people = [], at = 0, answer = null;
+      let people = [], at = 0, answer = null, looked = Promise.resolve();
       const take = (value, label) => { answer = { value, name: label }; box.close(); };
       const draw = () => {
         const words = input.value.trim();
@@ -436,15 +436,18 @@ class Page {
         rows[at]?.classList.add("on");
         found.replaceChildren(...rows);
       };
-      const input = h("input", { type: "search", placeholder: "Name\u2026", autocomplete: "off", spellcheck: false, ariaLabel: "Name", oninput: async () => {
+      const input = h("input", { type: "search", placeholder: "Name\u2026", autocomplete: "off", spellcheck: false, ariaLabel: "Name", oninput: () => { looked = look(); } });
+      const look = async () => {
         at = 0;
         const words = input.value.trim();
-        people = words ? await read(`api/people?q=${encodeURIComponent(words)}`) : [];
-        if (input.value.trim() === words) draw();
-      } });
+        const those = words ? await read(`api/people?q=${encodeURIComponent(words)}`) : [];
+        if (input.value.trim() !== words) return;
+        people = those;
+        draw();
+      };
       input.addEventListener("keydown", (event) => {
         if (event.key === "ArrowDown" || event.key === "ArrowUp") { at = Math.max(0, at + (event.key === "ArrowDown" ? 1 : -1)); draw(); event.preventDefault(); }
-        if (event.key === "Enter") { found.children[at]?.click(); event.preventDefault(); }
+        if (event.key === "Enter") { looked.then(() => found.children[at]?.click()); event.preventDefault(); }
       });
       const box = dialog(title, h("div.choose", {}, input, found));
       box.addEventListener("close", () => resolve(answer));
