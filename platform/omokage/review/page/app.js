@@ -28,6 +28,7 @@ class Page {
     this.person = null;
     this.book = null;
     this.pending = Promise.resolve();  // decisions leave one after the other
+    this.waiting = 0;
     this.ours = new Set();
     this.theme(localStorage.getItem("omokage-theme") ?? "auto");
   }
@@ -40,6 +41,7 @@ class Page {
     await this.store.load();
     this.list = new List(this.store, (n) => this.go(n));
     this.drawSide(start);
+    addEventListener("beforeunload", (event) => this.waiting && event.preventDefault());
     addEventListener("hashchange", () => this.route());
     addEventListener("keydown", (event) => this.key(event));
     this.main.addEventListener("look", (event) => this.look(event.detail));
@@ -329,9 +331,24 @@ class Page {
     else { this.item = null; this.pending.then(() => this.n === n && this.go(n)); }
   }
 
+  /** Do something with the ledger after all that was asked for before. */
+  queue(work) {
+    this.waiting += 1;
+    document.body.dataset.saving = String(this.waiting);
+    this.pending = this.pending.then(work).catch((error) => toast(error.message, { kind: "error", seconds: 10 })).then(() => {
+      this.waiting -= 1;
+      if (this.waiting) document.body.dataset.saving = String(this.waiting);
+      else delete document.body.dataset.saving;
+      this.drawFilters();
+    });
+  }
+
   send(request, n, done) {
-    this.pending = this.pending.then(async () => {
-      const said = await write("api/decide", request);
+    this.queue(async () => {
+      const said = await write("api/decide", request).catch((error) => {
+        if (n !== null) { this.store.state[n] = OPEN; this.store.forget(n); this.go(n); }
+        throw error;
+      });
       if (n !== null) {
         this.store.state[n] = said.status === 409 ? (said.seen ? DECIDED : OPEN) : said.state;
         this.store.forget(n);
@@ -341,10 +358,7 @@ class Page {
       toast(done, { action: { label: "Undo", run: () => this.undo(said.wrote[0]) } });
       if (said.raced) this.taken(n, said.raced, true);
       if (this.person) { await this.poll(); await this.person.again(); this.drawBar(); }
-    }).catch((error) => {
-      if (n !== null) { this.store.state[n] = OPEN; this.store.forget(n); this.go(n); }
-      toast(error.message, { kind: "error", seconds: 10 });
-    }).then(() => this.drawFilters());
+    });
   }
 
   /** Say that somebody else decided what was judged here. */
@@ -356,7 +370,7 @@ class Page {
   own(lines) { lines.forEach((line) => this.ours.add(line)); }
 
   undo(line = null) {
-    this.pending = this.pending.then(async () => {
+    this.queue(async () => {
       const said = await write("api/undo", line === null ? {} : { line });
       if (said.status === 409) { toast(line === null ? "There is nothing of yours to take back." : "That is taken back already."); return; }
       this.own(said.wrote);
@@ -370,7 +384,7 @@ class Page {
       }
       if (this.person) { await this.poll(); await this.person.again(); this.drawBar(); }
       if (this.book) await this.book.load();
-    }).catch((error) => toast(error.message, { kind: "error", seconds: 10 })).then(() => this.drawFilters());
+    });
   }
 
   // ---- what others do
