@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -122,7 +123,8 @@ def _fitting(
     pairs = [(person, into, True) for _, person, into in found]
     pairs += [(line["person"], line["into"], line["do"] == "merge") for line in old]
     coded = [(number.setdefault(a, len(number)), number.setdefault(b, len(number))) for a, b, _ in pairs]
-    settled = people.settle([a for a, _ in coded], [b for _, b in coded], [same for *_, same in pairs])
+    person_K, into_K = np.array(coded, np.int64).reshape(-1, 2).T
+    settled = people.settle(person_K, into_K, np.array([same for *_, same in pairs], np.bool_))
     gives_way = {lost.decision for lost in settled.overruled}
     return [each for place, each in enumerate(found) if place not in gives_way]
 

@@ -1,6 +1,6 @@
 """Decisions that contradict each other, in words. The later one holds; both stay in the book.
 
-Shape key: E mentions of a face by a line, from the oldest to the newest; C faces.
+Shape key: N lines; E mentions of a face by a line, from the oldest to the newest; C faces; K decisions about people.
 """
 
 from collections.abc import Callable, Iterator
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from omokage.ledger.people import People
@@ -40,19 +41,69 @@ class Mentions:
         last_C[self.face_E] = np.arange(len(self.face_E))  # of several, the last stays
         return last_C
 
-    def clashes(self) -> Iterator[tuple[int, int, int, int]]:
-        """Yield lines that say different things of a face, one after the other: both, how many faces, and one face."""
+    def first(self) -> NDArray[np.int64]:
+        """Return the first mention of each face that is mentioned."""
+        return np.unique(self.face_E, return_index=True)[1]
+
+    def clashes(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return pairs of lines that say different things of a face, one after the other, the later line first.
+
+        With them, of how many faces that is so, and one of the faces.
+        """
         order = np.argsort(self.face_E, kind="stable")
         face, line, effect = self.face_E[order], self.line_E[order], self.effect_E[order]
         at = 1 + np.flatnonzero((face[1:] == face[:-1]) & (line[1:] != line[:-1]) & (effect[1:] != effect[:-1]))
         pairs, first, count = np.unique(
             np.stack([line[at], line[at - 1]], axis=1), axis=0, return_index=True, return_counts=True
         )
-        yield from zip(*pairs.T.tolist(), count.tolist(), face[at[first]].tolist(), strict=True)
+        return pairs, count, face[at[first]]
 
-    def first(self) -> NDArray[np.int64]:
-        """Return the first mention of each face that is mentioned."""
-        return np.unique(self.face_E, return_index=True)[1]
+
+def of_faces(lines: pa.Table, mentions: Mentions, ids: pa.Array, name: Callable[[str], str]) -> Iterator[Conflict]:
+    """Yield where two lines say different things of a face.
+
+    Args:
+        lines: ``schema.LEDGER``.
+        mentions: What they say.
+        ids: The faces' ids.
+        name: Gives the name that an identity goes by.
+    """
+    pairs, count, face = mentions.clashes()
+    said = lines.select(["do", "person", "into"])
+    late, early = (said.take(pairs[:, side] - 1).to_pylist() for side in (0, 1))
+    facts = zip(pairs.tolist(), late, early, count.tolist(), ids.take(face).to_pylist(), strict=True)
+    for (line, before), now, then, faces, one in facts:
+        if now["do"] == "split" and name(now["person"]) == name(then["into"]):
+            continue  # it says itself what was there before
+        yield Conflict(line, before, f"line {line} {_does(now)} {_some(faces, one)} which line {before} {_does(then)}")
+
+
+def misplaced(
+    lines: pa.Table, mentions: Mentions, ids: pa.Array, faces: pa.Table, name: Callable[[str], str]
+) -> Iterator[Conflict]:
+    """Yield where a split takes a face out of a person to whom it did not belong.
+
+    Args:
+        lines: ``schema.LEDGER``.
+        mentions: What they say of faces' labels.
+        ids: The faces' ids.
+        faces: Of the dataset: ``face_id`` and ``was``.
+        name: Gives the name that an identity goes by.
+    """
+    first = mentions.first()
+    split_N = pc.equal(lines["do"], "split").to_numpy()
+    first = first[split_N[mentions.line_E[first] - 1]]
+    mine = ids.take(mentions.face_E[first])
+    at = pc.index_in(mine, value_set=faces["face_id"])
+    found = pa.table({"line": mentions.line_E[first], "was": faces["was"].take(at), "face": mine})
+    groups = found.filter(pc.is_valid(at)).group_by(["line", "was"]).aggregate([("face", "count"), ("face", "min")])
+    groups = groups.sort_by([("line", "ascending"), ("was", "ascending")])
+    people = lines["person"].take(pc.subtract(groups["line"], 1)).to_pylist()
+    for row, person in zip(groups.to_pylist(), people, strict=True):
+        line, was = row["line"], row["was"]
+        if was is None or name(was) != name(person):
+            whom = _some(row["face_count"], row["face_min"])
+            yield Conflict(line, 0, f"line {line} takes out of {person} {whom} of {was or 'nobody'}")
 
 
 def lost_shots(faces: pa.Table) -> Iterator[Conflict]:
@@ -61,15 +112,17 @@ def lost_shots(faces: pa.Table) -> Iterator[Conflict]:
     Args:
         faces: ``fold.FACES``.
     """
-    gone = faces.filter(pa.array(faces["status"].to_numpy() != "kept"))
+    gone = faces.filter(pc.not_equal(faces["status"], "kept"))
     into = dict(zip(gone["face_id"].to_pylist(), gone["into"].to_pylist(), strict=True))
     line = dict(zip(gone["face_id"].to_pylist(), gone["status_line"].to_pylist(), strict=True))
     for face, best in into.items():
+        if best not in into:
+            continue
         seen, end = {face}, best
-        while end is not None and end in into and end not in seen:  # a duplicate of a duplicate
+        while end in into and end not in seen:  # a duplicate of a duplicate
             seen.add(end)
             end = into[end]
-        if best is not None and (end is None or end in seen):
+        if end is None or end in seen:
             late, early = max(line[face], line[best]), min(line[face], line[best])
             yield Conflict(
                 late,
@@ -79,28 +132,42 @@ def lost_shots(faces: pa.Table) -> Iterator[Conflict]:
             )
 
 
-def of_people(
-    people: People, number: Callable[[int], int], said: Callable[[int], str], name: Callable[[int], str]
-) -> Iterator[Conflict]:
+def of_people(lines: pa.Table, row_K: NDArray[np.int64], people: People, names: list[str]) -> Iterator[Conflict]:
     """Yield the conflicts about people.
 
     Args:
+        lines: ``schema.LEDGER``.
+        row_K: Row of each decision.
         people: What holds.
-        number: Gives a decision's line.
-        said: Gives what a decision says, as in "A and B are two people".
-        name: Gives a person's name.
+        names: Of the people.
     """
+
+    def says(k: int) -> tuple[int, str]:
+        row = {name: lines[name][int(row_K[k])].as_py() for name in ("do", "person", "into")}
+        said = "{person} is {into}" if row["do"] == "merge" else "{person} and {into} are two people"
+        return int(row_K[k]) + 1, said.format_map(row)
+
     for lost in people.overruled:
-        late, early = number(lost.by), number(lost.decision)
-        yield Conflict(
-            late,
-            early,
-            f"line {early} says that {said(lost.decision)}, and line {late}, which holds, that {said(lost.by)}",
-        )
+        (early, then), (late, now) = says(lost.decision), says(lost.by)
+        yield Conflict(late, early, f"line {early} says that {then}, and line {late}, which holds, that {now}")
     for renamed in people.renamed:
-        late, early = number(renamed.decision), number(renamed.before)
-        yield Conflict(
-            late,
-            early,
-            f"line {late} says that {said(renamed.decision)}; they were one already, as {name(renamed.old)}",
-        )
+        (early, _), (late, now) = says(renamed.before), says(renamed.decision)
+        yield Conflict(late, early, f"line {late} says that {now}; they were one already, as {names[renamed.old]}")
+
+
+def _some(count: int, face: str) -> str:
+    return f"face {face}" if count == 1 else f"{count:,} faces, {face} for one,"
+
+
+def _does(row: dict[str, str]) -> str:
+    """Return what a line does to a face, in words."""
+    match row["do"]:
+        case "keep":
+            return "keeps"
+        case "drop_face":
+            return "drops"
+        case "drop_duplicate":
+            return "drops as a duplicate"
+        case "split":
+            return f"takes out of {row['person']} as {row['into']}"
+    return f"gives to {row['into']}"

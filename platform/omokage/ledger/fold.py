@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from omokage import schema
-from omokage.ledger import people
-from omokage.ledger.conflicts import Conflict, Mentions, lost_shots, of_people
+from omokage.ledger import conflicts, people
+from omokage.ledger.conflicts import Conflict, Mentions
 
 FACES: Final = pa.schema(
     [
@@ -40,27 +40,30 @@ LABEL: Final = ("relabel", "split")
 
 PEOPLE: Final = ("merge", "different")
 
+READ: Final = ["do", "faces", "person", "into", "undoes"]
+"""Columns that decide."""
+
 
 class Fold:
     """What follows from the lines."""
 
     def __init__(self, lines: pa.Table) -> None:
-        self._lines = lines.combine_chunks()
+        self._lines = lines.select(READ).combine_chunks()
         self.lines = lines.num_rows
         """How many there are."""
-        self._wrong_undos: list[Conflict] = []
+        self._astray: list[Conflict] = []
         self.active_N = self._standing()
         """Whether a line is not undone. Shape (N,)."""
         self._face_ids, self._status, self._label = self._mentions()
         self.faces = self._faces()
         """``FACES``."""
-        self._at, self._names, self._people = self._settled()
+        self._row_K, self._names, self._people = self._settled()
         name = self._names.__getitem__
         self.people = {name(person): name(by) for person, by in self._people.goes_by.items()}
         """Identity to the name that it goes by, where that is another."""
-        self.people_line = {name(person): int(self._at[k]) + 1 for person, k in self._people.since.items()}
+        self.people_line = {name(person): int(self._row_K[k]) + 1 for person, k in self._people.since.items()}
         """The same identities to the line that made it so."""
-        self.different = frozenset(tuple(sorted((name(a), name(b)))) for a, b in self._people.different)
+        self.different = self._different()
         """Pairs of identities that are two people, each pair in order."""
 
     def name(self, identity: str) -> str:
@@ -76,13 +79,21 @@ class Fold:
     def conflicts(self) -> tuple[Conflict, ...]:
         """What does not fit, the newest first."""
         found = [
-            *self._wrong_undos,
-            *self._clashes(self._status),
-            *self._clashes(self._label),
-            *lost_shots(self.faces),
-            *of_people(self._people, lambda k: int(self._at[k]) + 1, self._said_of_people, self._names.__getitem__),
+            *self._astray,
+            *conflicts.of_faces(self._lines, self._status, self._face_ids, self.name),
+            *conflicts.of_faces(self._lines, self._label, self._face_ids, self.name),
+            *conflicts.lost_shots(self.faces),
+            *conflicts.of_people(self._lines, self._row_K, self._people, self._names),
         ]
         return tuple(sorted(found, key=lambda conflict: (-conflict.line, -conflict.earlier, conflict.sentence)))
+
+    def misplaced(self, faces: pa.Table) -> Iterator[Conflict]:
+        """Yield where a line takes a face out of a person to whom it did not belong.
+
+        Args:
+            faces: Of the dataset: ``face_id`` and ``was``.
+        """
+        return conflicts.misplaced(self._lines, self._label, self._face_ids, faces, self.name)
 
     def _standing(self) -> NDArray[np.bool_]:
         """Return whether each line is not undone; an undo stands before what it undoes is looked at."""
@@ -91,7 +102,7 @@ class Fold:
         for row, undoes in zip(rows.tolist(), self._lines["undoes"].take(rows).to_pylist(), strict=True):
             if not 1 <= undoes <= row:
                 said = f"line {row + 1} undoes line {undoes}, which is not before it: nothing is undone"
-                self._wrong_undos.append(Conflict(row + 1, 0, said))
+                self._astray.append(Conflict(row + 1, 0, said))
             elif active_N[row]:
                 active_N[undoes - 1] = False
         return active_N
@@ -106,13 +117,12 @@ class Fold:
         line_E, face_E = line_E[stands_E], coded.indices.to_numpy().astype(np.int64)
         status_N = pc.fill_null(pc.index_in(lines["do"], value_set=pa.array(list(STATUS))), -1).to_numpy()
         label_N = pc.is_in(lines["do"], value_set=pa.array(LABEL)).to_numpy()
-        into_N = _one_chunk(lines["into"]).dictionary_encode().indices.fill_null(-1).to_numpy()
-        about, named = status_N[line_E] >= 0, label_N[line_E]
-        gone_E = (status_N[line_E[about]] > 0).astype(
-            np.int64
-        )  # to drop it and to drop it as a duplicate is no conflict
-        status = Mentions(face_E[about], line_E[about] + 1, gone_E)
-        label = Mentions(face_E[named], line_E[named] + 1, into_N[line_E[named]].astype(np.int64))
+        into_N = np.full(self.lines, -1)
+        into_N[label_N] = _one_chunk(lines["into"].filter(pa.array(label_N))).dictionary_encode().indices.to_numpy()
+        about_E, named_E = status_N[line_E] >= 0, label_N[line_E]
+        gone_E = np.minimum(status_N[line_E[about_E]], 1)  # dropped, and dropped as a duplicate, is no conflict
+        status = Mentions(face_E[about_E], line_E[about_E] + 1, gone_E.astype(np.int64))
+        label = Mentions(face_E[named_E], line_E[named_E] + 1, into_N[line_E[named_E]])
         return coded.dictionary, status, label
 
     def _faces(self) -> pa.Table:
@@ -140,69 +150,22 @@ class Fold:
         some = self._lines.select(["do", "person", "into"]).take(rows)
         both = pa.chunked_array([*some["person"].chunks, *some["into"].chunks], pa.string())
         coded = _one_chunk(both).dictionary_encode()
-        names = coded.dictionary.to_pylist()
-        person_K, into_K = np.split(coded.indices.to_numpy(), 2)
-        merge_K = pc.equal(some["do"], "merge").to_pylist()
-        return rows, names, people.settle(person_K.tolist(), into_K.tolist(), merge_K)
+        person_K, into_K = np.split(coded.indices.to_numpy().astype(np.int64), 2)
+        merge_K = pc.equal(some["do"], "merge").to_numpy()
+        return rows, coded.dictionary.to_pylist(), people.settle(person_K, into_K, merge_K)
 
-    def _clashes(self, mentions: Mentions) -> Iterator[Conflict]:
-        for late, early, count, face in mentions.clashes():
-            now, before = self._row_of(late - 1), self._row_of(early - 1)
-            if now["do"] == "split" and self.name(now["person"]) == self.name(before["into"]):
-                continue  # it says itself what was there before
-            whom = _some(count, str(self._face_ids[face]))
-            yield Conflict(late, early, f"line {late} {_said(now)} {whom} which line {early} {_said(before)}")
-
-    def misplaced(self, faces: pa.Table) -> Iterator[Conflict]:
-        """Yield where a line takes a face out of a person to whom it did not belong.
-
-        Args:
-            faces: Of the dataset: ``face_id`` and ``was``.
-        """
-        first = self._label.first()
-        split_N = pc.equal(self._lines["do"], "split").to_numpy()
-        first = first[split_N[self._label.line_E[first] - 1]]
-        ids = self._face_ids.take(self._label.face_E[first])
-        was = faces["was"].take(pc.index_in(ids, value_set=faces["face_id"]))
-        found = pa.table({"line": self._label.line_E[first], "was": was, "face": ids}).filter(pc.is_valid(was))
-        groups = found.group_by(["line", "was"]).aggregate([("face", "count"), ("face", "min")])
-        for row in groups.sort_by([("line", "ascending"), ("was", "ascending")]).to_pylist():
-            line, person = row["line"], self._row_of(row["line"] - 1)["person"]
-            if self.name(row["was"]) != self.name(person):
-                whom = _some(row["face_count"], row["face_min"])
-                yield Conflict(line, 0, f"line {line} takes out of {person} {whom} of {row['was']}")
-
-    def _said_of_people(self, k: int) -> str:
-        row = self._row_of(int(self._at[k]))
-        if row["do"] == "merge":
-            return f"{row['person']} is {row['into']}"
-        return f"{row['person']} and {row['into']} are two people"
-
-    def _row_of(self, row: int) -> dict[str, str]:
-        return {name: self._lines[name][row].as_py() for name in ("do", "person", "into")}
+    def _different(self) -> frozenset[tuple[str, str]]:
+        a_D, b_D = self._people.different_D2.T
+        rank_P = np.argsort(np.argsort(pa.array(self._names, pa.string()).to_numpy(zero_copy_only=False)))
+        turned_D = rank_P[a_D] > rank_P[b_D]
+        first, second = np.where(turned_D, b_D, a_D).tolist(), np.where(turned_D, a_D, b_D).tolist()
+        name = self._names.__getitem__
+        return frozenset(zip(map(name, first), map(name, second), strict=True))
 
 
 def fold(lines: pa.Table) -> Fold:
     """Return what follows from ``lines`` (``schema.LEDGER``), which are all up to some number, from the first."""
     return Fold(lines)
-
-
-def _some(count: int, face: str) -> str:
-    return f"face {face}" if count == 1 else f"{count:,} faces, {face} for one,"
-
-
-def _said(row: dict[str, str]) -> str:
-    """Return what a line does to a face, in words."""
-    match row["do"]:
-        case "keep":
-            return "keeps"
-        case "drop_face":
-            return "drops"
-        case "drop_duplicate":
-            return "drops as a duplicate"
-        case "split":
-            return f"takes out of {row['person']} as {row['into']}"
-    return f"gives to {row['into']}"
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:

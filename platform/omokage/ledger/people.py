@@ -4,11 +4,13 @@ Decisions about people can contradict each other by way of third people: A and B
 two. The newest decisions win: they are gone through from the newest to the oldest, and one that does not fit what
 newer ones say is left out, and named.
 
-Shape key: K decisions, from the oldest to the newest; people are numbers from 0.
+Shape key: K decisions, from the oldest to the newest; P people, as numbers from 0; D pairs of people.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 NONE = -1
 
@@ -39,13 +41,13 @@ class People(NamedTuple):
     """Person to the person by whose name they go, where that is another."""
     since: dict[int, int]
     """The same people to the place of the decision that made it so."""
-    different: frozenset[tuple[int, int]]
-    """Pairs of people who are two, as they were decided on, smaller number first."""
+    different_D2: NDArray[np.int64]
+    """Pairs of people who are two, as they were decided on, in any order; one may be there twice. Shape (D, 2)."""
     overruled: list[Overruled]
     renamed: list[Renamed]
 
 
-def settle(person_K: Sequence[int], into_K: Sequence[int], merge_K: Sequence[bool]) -> People:
+def settle(person_K: NDArray[np.int64], into_K: NDArray[np.int64], merge_K: NDArray[np.bool_]) -> People:
     """Return what follows from decisions about people.
 
     A person who is merged goes by the name by which ``into`` goes. Where the two are one person already, as in a
@@ -56,36 +58,39 @@ def settle(person_K: Sequence[int], into_K: Sequence[int], merge_K: Sequence[boo
         into_K: The other.
         merge_K: Whether they are one; else they are two.
     """
-    held, different, overruled = _consistent(person_K, into_K, merge_K)
+    in_merges_P = np.zeros(1 + max(person_K.max(initial=0), into_K.max(initial=0)), np.bool_)
+    in_merges_P[person_K[merge_K]] = in_merges_P[into_K[merge_K]] = True
+    # Most decisions are that two people are two, and most of those fit whatever else was decided.
+    asked_K = in_merges_P[person_K] & in_merges_P[into_K]
+    held, overruled = _consistent(person_K, into_K, merge_K, np.flatnonzero(asked_K))
     names = _Names()
     for k in held:
-        names.merge(k, person_K[k], into_K[k])
+        names.merge(k, int(person_K[k]), int(into_K[k]))
     goes_by, since = {}, {}
     for person in names.parent:
         name, at = names.of(person)
         if name != person:
             goes_by[person], since[person] = name, at
-    return People(goes_by, since, frozenset(different), overruled, names.renamed)
+    two_K = ~merge_K
+    two_K[[lost.decision for lost in overruled]] = False
+    return People(goes_by, since, np.stack([person_K[two_K], into_K[two_K]], axis=1), overruled, names.renamed)
 
 
 def _consistent(
-    person_K: Sequence[int], into_K: Sequence[int], merge_K: Sequence[bool]
-) -> tuple[list[int], set[tuple[int, int]], list[Overruled]]:
-    """Return the merges that hold, the pairs that are two people, and what does not hold, each the oldest first."""
+    person_K: NDArray[np.int64], into_K: NDArray[np.int64], merge_K: NDArray[np.bool_], asked: NDArray[np.int64]
+) -> tuple[list[int], list[Overruled]]:
+    """Return which merges hold, and which decisions do not; of those that are asked about, each the oldest first."""
     groups = _Groups()
     held: list[int] = []
-    different: set[tuple[int, int]] = set()
     overruled: list[Overruled] = []
-    for k in range(len(person_K) - 1, -1, -1):
-        a, b = person_K[k], into_K[k]
-        by = groups.join(a, b, k) if merge_K[k] else groups.part(a, b, k)
+    columns = (asked, person_K[asked], into_K[asked], merge_K[asked])
+    for k, a, b, merge in zip(*(column[::-1].tolist() for column in columns), strict=True):
+        by = groups.join(a, b, k) if merge else groups.part(a, b, k)
         if by != NONE:
             overruled.append(Overruled(k, by))
-        elif merge_K[k]:
+        elif merge:
             held.append(k)
-        else:
-            different.add((min(a, b), max(a, b)))
-    return held[::-1], different, overruled[::-1]
+    return held[::-1], overruled[::-1]
 
 
 class _Groups:
