@@ -66,12 +66,24 @@ def run(verb: str, data: Dataset) -> tuple[dict[str, Any], float]:
 
 
 def killed(verb: str, data: Dataset, window: tuple[float, float], chance: random.Random) -> tuple[int, int]:
-    """Return how often a command was killed at a random moment, and how often amidst, before it ran to its end."""
+    """Return how often a command was killed at a random moment, and how often amidst, before it ran to its end.
+
+    Every other time the moment lies anywhere in its work; else after the first file may have moved.
+    """
+    done = journal.entries(data.folder)
+    begun = Path(data.folder.place(f"applied/{len(done) + (verb == 'apply'):06d}"))
+    begun /= "plan.json" if verb == "apply" else "undoing.json"
     kills = amidst = 0
-    for _ in range(KILLS):
+    for number in range(KILLS):
         process = subprocess.Popen(command(verb, data), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if number % 2:
+            moment = chance.uniform(*window)
+        else:
+            moment = chance.uniform(0, (window[1] - window[0]) / 3)
+            while process.poll() is None and not begun.exists():
+                time.sleep(0.001)
         try:
-            process.wait(chance.uniform(*window))
+            process.wait(moment)
         except subprocess.TimeoutExpired:
             process.kill()
             kills += 1

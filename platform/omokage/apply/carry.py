@@ -1,16 +1,19 @@
 """Taking the steps of a plan, forward or back; where a file lies says what is left to do."""
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Final, Literal
 
 from omokage.apply.bucket import Bucket
 from omokage.apply.check import Trouble
 from omokage.apply.disk import Disk
 from omokage.apply.journal import Plan, Step
-from omokage.errors import OmokageError, WorkError
+from omokage.apply.threads import side_by_side
+from omokage.errors import WorkError
 from omokage.source import locate
 from omokage.storage import Folder
+
+READERS: Final = 4
+"""Files that are read at once."""
 
 OnProgress = Callable[[int, int], None]
 
@@ -35,7 +38,7 @@ class Carrier:
 
     def troubles(self) -> list[Trouble]:
         """Return which files are not as the plan left them; every one of them is read."""
-        states = self._each(lambda step: self._state(step, thorough=True), self._steps, threads=4)
+        states = side_by_side(lambda step: self._state(step, thorough=True), self._steps, READERS)
         named = zip(self._steps, states, strict=True)
         return [Trouble(self._name(step), WORDS[state]) for step, state in named if state in WORDS]
 
@@ -48,7 +51,7 @@ class Carrier:
         troubles = []
         total = len(self._steps)
         on_progress(0, total)
-        states = self._each(self._settle, self._steps, self._files.threads)
+        states = side_by_side(self._settle, self._steps, self._files.threads)
         for done, (step, state) in enumerate(zip(self._steps, states, strict=True), 1):
             if state in WORDS:
                 troubles.append(Trouble(self._name(step), WORDS[state]))
@@ -92,14 +95,3 @@ class Carrier:
 
     def _name(self, step: Step) -> str:
         return step.to if self._back else step.uri
-
-    def _each(self, work: Callable[[Step], State], steps: Iterable[Step], threads: int) -> Iterator[State]:
-        if threads == 1:
-            yield from map(work, steps)
-            return
-        with ThreadPoolExecutor(threads) as pool:
-            try:
-                yield from pool.map(work, steps)
-            except OmokageError:
-                pool.shutdown(cancel_futures=True)
-                raise

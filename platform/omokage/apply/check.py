@@ -3,11 +3,11 @@
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import pyarrow as pa
 
+from omokage.apply.threads import side_by_side
 from omokage.errors import ConfigError, OmokageError, SourceError
 from omokage.source import Source, locate
 from omokage.storage import Folder
@@ -68,7 +68,7 @@ def sha256(folder: Folder, place: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def changed(source: Source, manifest: pa.Table, wanted: Iterable[Wanted], thorough: bool) -> list[Trouble]:
+def changed(source: Source, manifest: pa.Table, wanted: Sequence[Wanted], thorough: bool) -> list[Trouble]:
     """Return what is wrong with the pictures that are wanted, by uri.
 
     Args:
@@ -95,8 +95,7 @@ def changed(source: Source, manifest: pa.Table, wanted: Iterable[Wanted], thorou
         return None if same else Trouble(picture.uri, "has changed")
 
     try:
-        with ThreadPoolExecutor(THREADS) as pool:
-            return [trouble for trouble in pool.map(look, wanted) if trouble is not None]
+        return [trouble for trouble in side_by_side(look, wanted, THREADS) if trouble is not None]
     except OSError as error:
         raise OmokageError(f"cannot read {source.url}: {error}") from error
 

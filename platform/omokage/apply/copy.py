@@ -2,11 +2,10 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,14 +16,10 @@ from omokage.apply.carry import OnProgress
 from omokage.apply.content import BEGUN, PROVENANCE, Content, Item, Owned
 from omokage.apply.out import InBucket, OnDisk
 from omokage.apply.report import CopyReport
+from omokage.apply.threads import side_by_side
 from omokage.errors import ConfigError, SourceError, WorkError
 from omokage.source import Source, locate
 from omokage.storage import Folder
-
-T = TypeVar("T")
-
-GROUP = 256
-"""Files that are handed to the threads at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,8 +76,8 @@ class _Copying:
             content.write(self._out, BEGUN, pa.concat_tables([owned.rows, content.table(wanted.items)]))
             removed, foreign = self._remove_old(owned, wanted)
             on_progress(0, len(wanted.items))
-            for done in self._pictures(wanted, have) if self._source else self._chips(wanted, have):
-                there += done
+            for item in self._pictures(wanted, have) if self._source else self._chips(wanted, have):
+                there.append(item)
                 on_progress(len(there), len(wanted.items))
             self._files.last()
             content.write(self._out, PROVENANCE, content.table(sorted(there)))
@@ -186,20 +181,20 @@ class _Copying:
                 foreign.append(path)
         return removed, foreign
 
-    def _pictures(self, wanted: Content, have: dict[str, str]) -> Iterator[list[Item]]:
+    def _pictures(self, wanted: Content, have: dict[str, str]) -> Iterator[Item]:
         """Copy what is not there, and yield all items as they are there."""
         assert self._source is not None
         root = self._source.root
         todo = [item for item in wanted.items if have.get(item.path) != item.sha256]
-        yield [item for item in wanted.items if have.get(item.path) == item.sha256]
+        yield from (item for item in wanted.items if have.get(item.path) == item.sha256)
 
         def put(item: Item) -> Item:
             self._files.copy(item.path, *locate(root, item.uri), want=item.sha256 or "")
             return item
 
-        yield from self._in_threads(put, todo)
+        yield from side_by_side(put, todo, self._files.threads)
 
-    def _chips(self, wanted: Content, have: dict[str, str]) -> Iterator[list[Item]]:
+    def _chips(self, wanted: Content, have: dict[str, str]) -> Iterator[Item]:
         """Write what is not there, and yield all items as they are there, with their hashes."""
         by_face = {item.face_ids[0]: item for item in wanted.items}
 
@@ -214,12 +209,8 @@ class _Copying:
             chosen = table.filter(pc.is_in(table["face_id"], value_set=pa.array(by_face, pa.string())))
             full = chosen.filter(pc.greater(pc.binary_length(chosen["chip"]), 0))
             self._without_chip += chosen.num_rows - full.num_rows
-            yield from self._in_threads(put, list(zip(*(full[n].to_pylist() for n in full.column_names), strict=True)))
-
-    def _in_threads(self, put: Callable[[T], Item], things: Sequence[T]) -> Iterator[list[Item]]:
-        with ThreadPoolExecutor(self._files.threads) as pool:
-            for start in range(0, len(things), GROUP):  # so that an error stops the rest soon
-                yield list(pool.map(put, things[start : start + GROUP]))
+            pairs = list(zip(full["face_id"].to_pylist(), full["chip"].to_pylist(), strict=True))
+            yield from side_by_side(put, pairs, self._files.threads)
 
     @contextmanager
     def _told(self) -> Iterator[None]:

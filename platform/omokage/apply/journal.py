@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -156,7 +156,9 @@ class Entry:
             data = sink.getvalue()
             sums[name] = hashlib.sha256(data).hexdigest()
             self._write(name, data)
-        head = {key: value for key, value in asdict(plan).items() if key not in ("steps", "folders")}
+        head = {
+            field.name: getattr(plan, field.name) for field in fields(plan) if field.name not in ("steps", "folders")
+        }
         self._write("plan.json", json.dumps(head | {"steps": len(plan.steps), "sha256": sums}).encode())
         return Entry(self._folder, self.number)
 
