@@ -26,6 +26,9 @@ from omokage.store import Dataset, Head
 FOREIGN: Final = "foreign:"
 """How the names of encoders begin that are not ours."""
 
+UNKNOWN: Final = "unknown:"
+"""How what stands in place of a sha256 begins where no file is known that it could be of."""
+
 SHORTEST: Final = 1e-6
 """Length below which a vector is no direction."""
 
@@ -84,7 +87,7 @@ def head(source: str, encoder: str, origin: str, dim: int) -> Head:
         recipe={
             "encoder": {
                 "name": FOREIGN + encoder,
-                "sha256": hashlib.sha256(f"{encoder}\n{origin}".encode(errors="surrogatepass")).hexdigest(),
+                "sha256": UNKNOWN + hashlib.sha256(f"{encoder}\n{origin}".encode(errors="surrogatepass")).hexdigest(),
                 "dim": dim,
                 "crop": "unknown",
             },

@@ -207,7 +207,9 @@ class _Reader:
         ids = [digest.hex()[:24] for digest in digests]
         known = {
             "face_id": pa.array(ids, pa.string()),
-            "sha256": pa.array([sha or f"unknown:{each}" for sha, each in zip(sha256, ids, strict=True)], pa.string()),
+            "sha256": pa.array(
+                [sha or foreign.UNKNOWN + each for sha, each in zip(sha256, ids, strict=True)], pa.string()
+            ),
             "uri": rows["uri"],
             "identity": identity(rows),
         }
@@ -248,7 +250,7 @@ def _pictures(table: pa.Table, faces: pa.Table) -> pa.Table:
     columns: dict[str, Any] = {
         "uri": found["uri"],
         "identity": found["identity_first"],
-        "sha256": pc.if_else(pc.starts_with(sha256, "unknown:"), pa.scalar(None, pa.string()), sha256),
+        "sha256": pc.if_else(pc.starts_with(sha256, foreign.UNKNOWN), pa.scalar(None, pa.string()), sha256),
         "status": pc.if_else(ok, "ok", "failed"),
         "reason": pc.if_else(ok, pa.scalar(None, pa.string()), "not_encoded"),
         "found": found["one_sum"].cast(pa.int32()),
