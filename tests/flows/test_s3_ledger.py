@@ -8,10 +8,14 @@ import pytest
 import s3fs
 
 import s3_server
-from omokage.errors import StorageError
+from crowd import Crowd
+from omokage.curate.listing import undo
+from omokage.errors import DatasetError, StorageError
 from omokage.ledger import book
 from omokage.ledger.book import GrownError, Ledger
 from omokage.ledger.decision import Decision
+from omokage.ledger.diff import diff
+from omokage.ledger.version import current, faces_of, freeze, versions
 from omokage.storage import Folder
 
 KEEP = Decision(do="keep", faces=("a",))
@@ -96,6 +100,19 @@ def test_a_book_of_several_files(place, monkeypatch):
     assert ledger.table(after=3, until=8)["number"].to_pylist() == [4, 5, 6, 7, 8]
     with pytest.raises(GrownError):
         ledger.append([KEEP], "me", length=9)
+
+
+def test_versions_of_a_dataset(place):
+    data = Crowd(folders=2, faces=3, dim=8, splits=0).write(place)
+    face = next(data.faces(["face_id"]))["face_id"][0].as_py()
+    Ledger.of(data.folder).append([Decision(do="drop_face", faces=(face,))], "me")
+    frozen = freeze(data, "v1")
+    assert faces_of(f"{place}@v1").equals(current(data))
+    undo(data)
+    assert diff(data, "v1").changes["brought_back"] == 1
+    with pytest.raises(DatasetError, match="v1 already"):
+        freeze(data, "v1")
+    assert [each.sha256 for each in versions(data)] == [frozen.sha256]
 
 
 def test_a_wrong_key_is_said(place, monkeypatch):

@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -320,6 +321,21 @@ def test_where_nothing_can_be_written_is_said(tmp_path, ledger):
     (tmp_path / "ledger").write_text("")
     with pytest.raises(WorkError, match="cannot write to"):
         ledger.append([KEEP], "me")
+
+
+def test_a_full_disk_leaves_the_book_as_it_was(ledger):
+    ledger.append([KEEP], "me")
+    before = ledger.folder.read("ledger/000000000001.jsonl")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, hard))
+    try:
+        with pytest.raises(WorkError, match=r"cannot write to .*too large"):
+            ledger.append([KEEP], "me")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert ledger.folder.read("ledger/000000000001.jsonl") == before
+    assert ledger.append([KEEP], "me") == range(2, 3)
+    assert [name for name in ledger.folder.names("ledger") if PART.fullmatch(name)] == []
 
 
 def test_columns_of_a_newer_program_are_passed_over(ledger):

@@ -88,6 +88,7 @@ def _range(text: str | None) -> tuple[int | None, int | None]:
 def version(argv: list[str]) -> str:
     """Freeze a dataset's faces and decisions under a name, or list what was frozen."""
     from omokage.ledger.version import freeze, versions
+    from omokage.sheet.words import visible
     from omokage.store import Dataset
 
     @dataclasses.dataclass
@@ -109,11 +110,11 @@ def version(argv: list[str]) -> str:
     data = Dataset.open(asked.dataset)
     if asked.name is not None:
         made = freeze(data, asked.name, asked.who, asked.why)
-        return jsonlib.dumps(made.facts(), ensure_ascii=False) if asked.json else made.text()
+        return jsonlib.dumps(made.facts(), ensure_ascii=False) if asked.json else visible(made.text())
     found = versions(data)
     if asked.json:
         return jsonlib.dumps({"dataset": data.folder.url, "versions": [each.facts() for each in found]})
-    return "\n".join(each.text() for each in found) or f"{data.folder.url} has no version yet: give --name"
+    return "\n".join(visible(each.text()) for each in found) or f"{data.folder.url} has no version yet: give --name"
 
 
 def diff(argv: list[str]) -> str:

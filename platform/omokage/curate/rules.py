@@ -13,6 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from omokage import schema
 from omokage.curate import proposals
 from omokage.curate.listing import sentence
 from omokage.curate.merging import merges
@@ -140,25 +141,32 @@ def decide(data: Dataset, config: RuleConfig, dry_run: bool = False, who: str | 
 
 def propose(data: Dataset, config: RuleConfig, lines: pa.Table) -> Proposed:
     """Return what follows by rule, after the decisions in ``lines``."""
-    known = _Known(data, lines)
+    read = proposals.read
+    outliers = read(data.folder, "outliers") if config.outliers is not None else schema.OUTLIERS.empty_table()
+    same_face = read(data.folder, "same_face") if config.same_face else schema.SAME_FACE.empty_table()
+    known = _Known(data, lines, pa.chunked_array([*outliers["face_id"].chunks, *same_face["face_id"].chunks]))
     made = Proposed(lost=known.out())
-    if config.outliers is not None:
-        for row in proposals.read(data.folder, "outliers").to_pylist():
-            _outlier(row, config, config.outliers, known, made)
-    if config.same_face:
-        for cluster in _clusters(proposals.read(data.folder, "same_face")):
-            _same_shot(cluster, config.min_similarity, known, made)
+    for row in outliers.to_pylist():
+        _outlier(row, config, known, made)
+    for cluster in _clusters(same_face):
+        _same_shot(cluster, config.min_similarity, known, made)
     if config.merge_people:
-        merged, left = merges(proposals.read(data.folder, "collision_pairs"), lines, known.fold, known.people)
+        merged, left = merges(read(data.folder, "collision_pairs"), lines, known.fold, known.people)
         made.decisions += merged
         made.left.update(left)
     return made
 
 
 class _Known:
-    """What holds already."""
+    """What holds already.
 
-    def __init__(self, data: Dataset, lines: pa.Table) -> None:
+    Args:
+        data: The dataset.
+        lines: The ledger.
+        ids: Faces that matter, which may be few of the dataset's.
+    """
+
+    def __init__(self, data: Dataset, lines: pa.Table, ids: pa.ChunkedArray) -> None:
         self.fold: Fold = fold(lines)
         mine = pc.and_(pa.array(self.fold.active_N), pc.equal(lines["by"], "person"))
         self.by_hand = set(pc.list_flatten(lines.filter(mine)["faces"]).to_pylist())
@@ -166,7 +174,7 @@ class _Known:
         self.there: set[str] = set()
         self.people: set[str] = set()
         for table in data.faces(["face_id", "identity"]):
-            self.there.update(table["face_id"].to_pylist())
+            self.there.update(table["face_id"].filter(pc.is_in(table["face_id"], value_set=ids)).to_pylist())
             self.people.update(pc.unique(table["identity"]).drop_null().to_pylist())
         decided = self.fold.faces
         self.status = dict(zip(decided["face_id"].to_pylist(), decided["status"].to_pylist(), strict=True))
@@ -176,16 +184,21 @@ class _Known:
         """Return the faces that are dropped already."""
         return {face for face, status in self.status.items() if status != "kept"}
 
-    def objection(self, face: str) -> str | None:
-        """Return why nothing is to be decided about a face by rule, None if something may be."""
-        if face not in self.there:
+    def objection(self, face: str, into: str | None = None) -> str | None:
+        """Return why nothing is to be decided about a face by rule, None if something may be.
+
+        Args:
+            face: Its id.
+            into: Identity that it would be given to, if any.
+        """
+        if face not in self.there or (into is not None and into not in self.people):
             return "no longer in the dataset"
         return "a person decided" if face in self.by_hand else None
 
 
-def _outlier(row: dict[str, Any], config: RuleConfig, least: float, known: _Known, made: Proposed) -> None:
+def _outlier(row: dict[str, Any], config: RuleConfig, known: _Known, made: Proposed) -> None:
     face, kind = row["face_id"], row["kind"]
-    if kind not in ("stranger", "belongs_elsewhere") or row["score"] < least:
+    if kind not in ("stranger", "belongs_elsewhere") or config.outliers is None or row["score"] < config.outliers:
         return
     if kind == "belongs_elsewhere" and not config.relabel:
         made.left["belongs to somebody else"] += 1
@@ -194,7 +207,7 @@ def _outlier(row: dict[str, Any], config: RuleConfig, least: float, known: _Know
     if face in made.lost or (into is not None and known.label.get(face) == into):
         made.left["decided already"] += 1
         return
-    if (why := known.objection(face)) is not None:
+    if (why := known.objection(face, into)) is not None:
         made.left[why] += 1
         return
     made.decisions.append(
@@ -203,7 +216,7 @@ def _outlier(row: dict[str, Any], config: RuleConfig, least: float, known: _Know
             faces=(face,),
             into=into,
             finding=proposals.of_outlier(face),
-            why=f"rule outliers, score {row['score']:.2f} >= {least:g}: {row['reason']}",
+            why=f"rule outliers, score {row['score']:.2f} >= {config.outliers:g}: {row['reason']}",
         )
     )
     made.touched.add(face)

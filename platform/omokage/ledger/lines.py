@@ -62,7 +62,7 @@ def parsed(data: bytes, first: int, place: str) -> pa.Table:
     try:
         table = pa.json.read_json(
             pa.BufferReader(data),
-            pa.json.ReadOptions(block_size=max(BLOCK, _longest(data) + 2)),
+            pa.json.ReadOptions(use_threads=False, block_size=max(BLOCK, _longest(data) + 2)),
             pa.json.ParseOptions(explicit_schema=schema.LEDGER, unexpected_field_behavior="ignore"),
         ).select(schema.LEDGER.names)
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
