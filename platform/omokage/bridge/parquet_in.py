@@ -117,7 +117,7 @@ class _Files:
         place = self.folder.place(name)
         try:
             if self.folder.local:
-                return pq.ParquetFile(place, memory_map=True)
+                return pq.ParquetFile(place)
             with self.folder.reached():
                 return pq.ParquetFile(self.folder.files.open(place, "rb"))
         except (OSError, pa.ArrowException) as error:
@@ -141,7 +141,8 @@ class _Files:
 
     def _batches(self, file: pq.ParquetFile, name: str, size: int) -> Iterator[pa.RecordBatch]:
         try:
-            yield from file.iter_batches(size, columns=list(self.columns))
+            for group in range(file.num_row_groups):  # all at once, those that were read would stay in memory
+                yield from file.iter_batches(size, [group], list(self.columns))
         except (OSError, pa.ArrowException) as error:
             raise DatasetError(f"{self.folder.place(name)} is damaged: {error}") from error
 
