@@ -31,10 +31,10 @@ class Size:
 
     files: int = 10_000
     people: int = 100
-    rounds: int = 2
+    kills: int = 20
 
 
-QUICK = Size(files=300, people=10, rounds=1)
+QUICK = Size(files=300, people=10, kills=3)
 
 
 def planted(folder: Path, size: Size) -> tuple[Path, Dataset]:
@@ -111,14 +111,14 @@ def apply(size: Size) -> list[Figure]:
             "apply": (seconds - moved["seconds"], seconds),
             "undo": (back_seconds - back["seconds"], back_seconds),
         }
-        for turn in range(size.rounds):
+        while kills < size.kills:
             for verb, window in windows.items():
                 counts = killed(verb, data, window, chance)
                 kills, amidst = kills + counts[0], amidst + counts[1]
                 now = tree(source)
                 right = now == before if verb == "undo" else {p: f[2] for p, f in now.items()} == moved_tree
                 same.append(right)
-                say(f"  round {turn + 1}, {verb}: {counts[0]} kills, {'right' if right else 'WRONG'}")
+                say(f"  {verb}: {counts[0]} kills, {'right' if right else 'WRONG'}")
         left = (Path(name) / "pictures.quarantine").exists()
     return [
         Figure(

@@ -155,6 +155,13 @@ def table(items: Sequence[Item]) -> pa.Table:
     return pa.Table.from_pylist([item._asdict() for item in items], COPIED)
 
 
+def each_once(rows: pa.Table) -> pa.Table:
+    """Return ``rows`` without those whose path and hash were there before."""
+    both = pc.binary_join_element_wise(rows["path"], pc.fill_null(rows["sha256"], ""), "\0")
+    numbered = pa.table({"both": both, "row": pa.array(range(rows.num_rows))})
+    return rows.take(numbered.group_by("both").aggregate([("row", "min")])["row_min"])
+
+
 def write(out: Folder, name: str, rows: pa.Table) -> None:
     """Write ``rows`` (``COPIED``) to a Parquet file in ``out``."""
     sink = pa.BufferOutputStream()

@@ -17,7 +17,7 @@ from omokage.apply.content import BEGUN, PROVENANCE, Content, Item, Owned
 from omokage.apply.out import InBucket, OnDisk
 from omokage.apply.report import CopyReport
 from omokage.apply.threads import side_by_side
-from omokage.errors import ConfigError, SourceError, WorkError
+from omokage.errors import ConfigError, SourceError, StorageError, WorkError
 from omokage.source import Source, locate
 from omokage.storage import Folder
 
@@ -73,7 +73,9 @@ class _Copying:
             have = self._have(wanted, owned)
             for path in owned.sha256 if owned.interrupted else ():
                 self._files.clean(path)
-            content.write(self._out, BEGUN, pa.concat_tables([owned.rows, content.table(wanted.items)]))
+            content.write(
+                self._out, BEGUN, content.each_once(pa.concat_tables([owned.rows, content.table(wanted.items)]))
+            )
             removed, foreign = self._remove_old(owned, wanted)
             on_progress(0, len(wanted.items))
             for item in self._pictures(wanted, have) if self._source else self._chips(wanted, have):
@@ -217,7 +219,7 @@ class _Copying:
         """Say, with what went wrong in the block, how to go on."""
         try:
             yield
-        except OSError as error:
+        except (StorageError, OSError) as error:
             raise WorkError(
                 f"the copy in {self._out.url} was stopped in the middle: {error}; the same command goes on from here"
             ) from error

@@ -1,11 +1,11 @@
 """What was and is being done to a source, in the dataset's folder.
 
-    DATASET/applied/000001/plan.parquet     every step, written before the first one is taken
-    DATASET/applied/000001/folders.parquet  the folders that they touch, with times and modes as they were
-    DATASET/applied/000001/plan.json        what the plan is for; written last: without it there is no plan
-    DATASET/applied/000001/done.json        all steps were taken
-    DATASET/applied/000001/undoing.json     somebody began to take them back
-    DATASET/applied/000001/undone.json      all were taken back
+    DATASET/applied/000001/steps-<sha256>.parquet    every step, written before the first one is taken
+    DATASET/applied/000001/folders-<sha256>.parquet  the folders that they touch, with times and modes as they were
+    DATASET/applied/000001/plan.json                 names the two; written last: without it there is no plan
+    DATASET/applied/000001/done.json                 all steps were taken
+    DATASET/applied/000001/undoing.json              somebody began to take them back
+    DATASET/applied/000001/undone.json               all were taken back
 
 A step is not noted when it was taken: the disk itself says whether a file lies at its old place or its new one.
 """
@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from omokage.errors import DatasetError
+from omokage.shards import verified
 from omokage.storage import Folder
 
 PLACE: Final = "applied"
@@ -99,6 +100,18 @@ class Plan:
     folders: tuple[Touched, ...] = ()
 
 
+TABLES: Final = {"steps": STEPS, "folders": FOLDERS}
+"""Parts of a plan that are tables of their own,"""
+
+ROWS: Final[dict[str, type[Any]]] = {"steps": Step, "folders": Touched}
+"""and what their rows are."""
+
+
+def _table_file(name: str, sha256: str) -> str:
+    """Return the name of a table; with its hash, so that two who begin at the same time cannot mix theirs."""
+    return f"{name}-{sha256[:12]}.parquet"
+
+
 class Entry:
     """One plan in the journal, and how far it came."""
 
@@ -139,27 +152,41 @@ class Entry:
         return Entry(self._folder, self.number)
 
     def facts(self, name: str) -> dict[str, Any]:
-        """Return what was noted with a mark."""
-        found: dict[str, Any] = json.loads(self._folder.read(f"{self._below}/{name}.json"))
+        """Return what was noted with a mark.
+
+        Raises:
+            DatasetError: It is damaged.
+        """
+        place = f"{self._below}/{name}.json"
+        try:
+            found: dict[str, Any] = json.loads(self._folder.read(place))
+        except (FileNotFoundError, ValueError) as error:
+            raise DatasetError(f"{self._folder.place(place)} is damaged: {error}") from error
         return found
 
     def write(self, plan: Plan) -> "Entry":
-        """Return the entry after writing its plan down; it lasts even if the power fails now."""
-        tables = {
-            "plan.parquet": pa.Table.from_pylist([each._asdict() for each in plan.steps], STEPS),
-            "folders.parquet": pa.Table.from_pylist([each._asdict() for each in plan.folders], FOLDERS),
-        }
-        sums = {}
-        for name, table in tables.items():
+        """Return the entry after writing its plan down; it lasts even if the power fails now.
+
+        Raises:
+            DatasetError: Somebody else, who writes to the same bucket, has begun an apply meanwhile.
+            OSError: The disk is full, or writing is not permitted.
+        """
+        head = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name not in TABLES}
+        for name, kind in TABLES.items():
             sink = pa.BufferOutputStream()
-            pq.write_table(table, sink, compression="zstd")
-            data = sink.getvalue()
-            sums[name] = hashlib.sha256(data).hexdigest()
-            self._write(name, data)
-        head = {
-            field.name: getattr(plan, field.name) for field in fields(plan) if field.name not in ("steps", "folders")
-        }
-        self._write("plan.json", json.dumps(head | {"steps": len(plan.steps), "sha256": sums}).encode())
+            rows = [each._asdict() for each in getattr(plan, name)]
+            pq.write_table(pa.Table.from_pylist(rows, kind), sink, compression="zstd")
+            head[name] = hashlib.sha256(sink.getvalue()).hexdigest()
+            self._write(_table_file(name, head[name]), sink.getvalue())
+        data = json.dumps(head).encode()
+
+        def first(old: bytes | None) -> bytes | None:
+            if old not in (None, data):
+                raise DatasetError(f"another apply of {self._folder.url} began at the same time: look what it did")
+            return data if old is None else None
+
+        self._folder.update(f"{self._below}/plan.json", first)
+        self._sync()
         return Entry(self._folder, self.number)
 
     def plan(self) -> Plan:
@@ -168,24 +195,18 @@ class Entry:
         Raises:
             DatasetError: It is damaged.
         """
-        try:
-            head = self.facts("plan")
-            head.pop("steps")
-            tables = {name: self._table(name, sha256) for name, sha256 in head.pop("sha256").items()}
-            steps = tuple(Step(**row) for row in tables["plan.parquet"].to_pylist())
-            folders = tuple(Touched(**row) for row in tables["folders.parquet"].to_pylist())
-            return Plan(**head, steps=steps, folders=folders)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DatasetError(f"{self._folder.place(self._below)} is damaged: {error}") from error
-
-    def _table(self, name: str, sha256: str) -> pa.Table:
-        data = self._folder.read(f"{self._below}/{name}")
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise ValueError(f"{name} is not what was written")
-        return pq.read_table(pa.BufferReader(data))
+        head = self.facts("plan")
+        for name, kind in TABLES.items():
+            place = f"{self._below}/{_table_file(name, head[name])}"
+            table = pq.read_table(pa.BufferReader(verified(self._folder, place, head[name])), schema=kind)
+            head[name] = tuple(ROWS[name](**row) for row in table.to_pylist())
+        return Plan(**head)
 
     def _write(self, name: str, data: bytes | pa.Buffer) -> None:
         self._folder.write(f"{self._below}/{name}", data)
+        self._sync()
+
+    def _sync(self) -> None:
         if self._folder.local:
             sync(self._folder.place(self._below))
 

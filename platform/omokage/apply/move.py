@@ -10,7 +10,7 @@ from omokage.apply.asked import Asked
 from omokage.apply.carry import Carrier, OnProgress
 from omokage.apply.plan import Draft, Drafting, quarantine_for
 from omokage.apply.report import MoveReport, UndoReport
-from omokage.errors import ConfigError, SourceError, WorkError
+from omokage.errors import ConfigError, SourceError, StorageError, WorkError
 from omokage.source import Source, check_apart
 from omokage.storage import Folder
 from omokage.store import Dataset
@@ -54,8 +54,7 @@ def move(
         skipped: list[check.Trouble] = []
         if not dry_run and draft.plan.steps:
             if not resumed:
-                _probe(Folder.at(draft.plan.quarantine))
-                entry = entry.write(draft.plan)
+                entry = _begin(entry, draft)
             skipped = _carry(data, draft, entry, on_progress)
         return MoveReport.of(draft, entry.number, skipped, dry_run=dry_run, resumed=resumed, began=began)
 
@@ -96,8 +95,8 @@ def undo(
             disk.make_anew(plan.folders)
             left = carrier.carry(on_progress)
             disk.restore(plan.folders)
-        entry.mark("undone", generation=data.head.generation, left=left)
-        return UndoReport.of(data.folder.url, entry.number, plan, left, began)
+            entry.mark("undone", generation=data.head.generation, left=left)
+        return UndoReport.of(data, entry.number, plan, left, began)
 
 
 def _draft(asked: Asked, quarantine: str | None, number: int) -> Draft:
@@ -124,7 +123,7 @@ def _carry(data: Dataset, draft: Draft, entry: journal.Entry, on_progress: OnPro
         for folder in plan.folders:
             if os.path.isdir(folder.path):  # noqa: PTH112
                 journal.sync(os.fsdecode(folder.path))
-    entry.mark("done", skipped=skipped)
+        entry.mark("done", skipped=skipped)
     return skipped
 
 
@@ -133,7 +132,7 @@ def _told(what: str, ways: str) -> Iterator[None]:
     """Say, with what went wrong in the block, how to go on."""
     try:
         yield
-    except (WorkError, OSError) as error:
+    except (WorkError, StorageError, OSError) as error:
         raise WorkError(f"{what} was stopped in the middle: {error}; {ways}") from error
 
 
@@ -152,13 +151,17 @@ def _last(data: Dataset, number: int | None) -> journal.Entry:
     return last
 
 
-def _probe(folder: Folder) -> None:
-    """Check that the quarantine can be written to, before the plan is.
+def _begin(entry: journal.Entry, draft: Draft) -> journal.Entry:
+    """Return the entry after writing the plan down, if the quarantine can be written to.
 
     Raises:
-        WorkError: It cannot.
+        WorkError: One of the two cannot be written.
     """
-    if folder.local:
-        return  # the folders of a local plan were looked at already
-    folder.write(".omokage", b"")
-    folder.remove(".omokage")
+    hidden = Folder.at(draft.plan.quarantine)
+    try:
+        if not hidden.local:  # the folders of a local plan were looked at already
+            hidden.write(".omokage", b"")
+            hidden.remove(".omokage")
+        return entry.write(draft.plan)
+    except OSError as error:
+        raise WorkError(f"the plan cannot be written down, and nothing was moved: {error}") from error

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from omokage.apply.check import Trouble, listed
 from omokage.apply.journal import Plan
 from omokage.apply.plan import Draft
+from omokage.store import Dataset
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,17 +88,20 @@ class UndoReport:
     source: str
     restored: int
     """Files."""
+    ingest: bool
+    """Whether the dataset knows the files where they were, and must be ingested before anything else is applied."""
     left: tuple[Trouble, ...]
     """Files that could not be brought back (--partly)."""
     seconds: float
 
     @classmethod
-    def of(cls, dataset: str, number: int, plan: Plan, left: Sequence[Trouble], began: float) -> "UndoReport":
+    def of(cls, data: Dataset, number: int, plan: Plan, left: Sequence[Trouble], began: float) -> "UndoReport":
         """Return the report of a plan that was taken back."""
         return cls(
             apply=number,
-            dataset=dataset,
+            dataset=data.folder.url,
             source=plan.source,
+            ingest=data.head.generation != plan.generation,
             restored=len(plan.steps) - len(left),
             left=tuple(left),
             seconds=round(time.monotonic() - began, 3),
@@ -116,6 +120,9 @@ class UndoReport:
         if self.left:
             lines.append(f"{len(self.left):,} files could not be brought back:")
             lines += listed([f"{each.uri!r} {each.what}" for each in self.left])
+        if self.ingest:
+            lines.append("Now run omokage ingest (only the moved files are read again)")
+        lines.append("What was decided still stands: omokage ledger lists it, omokage undo DATASET N takes it back")
         return "\n".join(lines)
 
 
