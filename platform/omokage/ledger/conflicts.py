@@ -78,6 +78,28 @@ def of_faces(lines: pa.Table, mentions: Mentions, ids: pa.Array, name: Callable[
         yield Conflict(line, before, f"line {line} {_does(now)} {_some(faces, one)} which line {before} {_does(then)}")
 
 
+def without_effect(
+    lines: pa.Table, active_N: NDArray[np.bool_], goes_by: dict[str, str], since: dict[str, int]
+) -> Iterator[Conflict]:
+    """Yield where a split takes faces out of a person as somebody who is the same person, so that they stay.
+
+    Args:
+        lines: ``schema.LEDGER``.
+        active_N: Whether each is not undone.
+        goes_by: Identity to the name that it goes by, where that is another.
+        since: The same identities to the line that made it so.
+    """
+    rows = np.flatnonzero(pc.equal(lines["do"], "split").to_numpy() & active_N)
+    columns = (lines[name].take(rows).to_pylist() for name in ("person", "into"))
+    for row, person, into in zip(rows.tolist(), *columns, strict=True):
+        name = goes_by.get(into, into)
+        if name == goes_by.get(person, person):
+            by = max(since.get(into, 0), since.get(person, 0))
+            late, early = max(row + 1, by), min(row + 1, by)
+            said = f"line {row + 1} takes faces out of {person} as {into}, and both go by {name}"
+            yield Conflict(late, early, said + (f" since line {by}: they stay" if by else ": they stay"))
+
+
 def misplaced(
     lines: pa.Table, mentions: Mentions, ids: pa.Array, faces: pa.Table, name: Callable[[str], str]
 ) -> Iterator[Conflict]:

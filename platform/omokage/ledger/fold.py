@@ -82,6 +82,7 @@ class Fold:
             *self._astray,
             *conflicts.of_faces(self._lines, self._status, self._face_ids, self.name),
             *conflicts.of_faces(self._lines, self._label, self._face_ids, self.name),
+            *conflicts.without_effect(self._lines, self.active_N, self.people, self.people_line),
             *conflicts.lost_shots(self.faces),
             *conflicts.of_people(self._lines, self._row_K, self._people, self._names),
         ]
