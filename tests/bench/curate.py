@@ -41,14 +41,14 @@ from omokage.ledger.book import Ledger
 from omokage.ledger.fold import fold
 from omokage.storage import Folder
 ledger = Ledger.of(Folder.at(sys.argv[1]))
-start = time.perf_counter()
+start, cpu = time.perf_counter(), time.process_time()
 lines = ledger.table()
 read = time.perf_counter()
 decided = fold(lines)
-done = time.perf_counter()
+done, cpu = time.perf_counter(), time.process_time() - cpu
 conflicts = len(decided.conflicts)
 print(json.dumps({
-    "read": read - start, "fold": done - read, "listed": time.perf_counter() - done, "faces": decided.faces.num_rows,
+    "cpu": cpu, "read": read - start, "fold": done - read, "listed": time.perf_counter() - done, "faces": decided.faces.num_rows,
     "people": len(decided.people), "undone": int((~decided.active_N).sum()), "conflicts": conflicts,
 }))
 """
@@ -106,7 +106,7 @@ def fold(size: Size) -> list[Figure]:
         found = json.loads(seen.output)
         seconds.append(found["read"] + found["fold"])
         notes.append(
-            f"read {found['read']:.2f} s, fold {found['fold']:.2f} s; peak {seen.peak_mb:,.0f} MB; "
+            f"read {found['read']:.2f} s, fold {found['fold']:.2f} s, {found['cpu']:.2f} s of processors; peak {seen.peak_mb:,.0f} MB; "
             f"{found['faces']:,} faces, {found['people']:,} merged people, {found['undone']:,} lines undone; "
             f"all {found['conflicts']:,} conflicts in words: {found['listed']:.2f} s more"
         )
