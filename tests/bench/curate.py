@@ -48,8 +48,9 @@ decided = fold(lines)
 done, cpu = time.perf_counter(), time.process_time() - cpu
 conflicts = len(decided.conflicts)
 print(json.dumps({
-    "cpu": cpu, "read": read - start, "fold": done - read, "listed": time.perf_counter() - done, "faces": decided.faces.num_rows,
-    "people": len(decided.people), "undone": int((~decided.active_N).sum()), "conflicts": conflicts,
+    "cpu": cpu, "read": read - start, "fold": done - read, "listed": time.perf_counter() - done,
+    "faces": decided.faces.num_rows, "people": len(decided.people), "undone": int((~decided.active_N).sum()),
+    "conflicts": conflicts,
 }))
 """
 
@@ -100,17 +101,19 @@ def book(count: int) -> Path:
 def fold(size: Size) -> list[Figure]:
     """Measure reading and folding a long ledger, each time in a process of its own."""
     place = book(size.lines)
+    command = watch.python("-c", FOLD, str(place))
     notes, seconds = [], []
     for _ in range(size.rounds):
-        seen = watch.run(watch.python("-c", FOLD, str(place)), memory=True, every=0.1)
-        found = json.loads(seen.output)
+        found = json.loads(watch.run(command).output)
         seconds.append(found["read"] + found["fold"])
         notes.append(
-            f"read {found['read']:.2f} s, fold {found['fold']:.2f} s, {found['cpu']:.2f} s of processors; peak {seen.peak_mb:,.0f} MB; "
+            f"read {found['read']:.2f} s, fold {found['fold']:.2f} s, {found['cpu']:.2f} s of processors; "
             f"{found['faces']:,} faces, {found['people']:,} merged people, {found['undone']:,} lines undone; "
             f"all {found['conflicts']:,} conflicts in words: {found['listed']:.2f} s more"
         )
         say(f"  {notes[-1]}")
+    memory = watch.run(command, memory=True)  # apart, since to look at memory holds the process up
+    notes.append(f"peak of memory in a run of its own, conflicts included: {memory.peak_mb:,.0f} MB")
     median = statistics.median(seconds)
     files = list((place / "ledger").glob("*.jsonl"))
     megabytes = sum(file.stat().st_size for file in files) / 1e6
