@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from omokage import schema
 from omokage.bridge import npknown
@@ -105,6 +106,31 @@ def test_every_picture_is_accounted_for(tmp_path):
     assert report.left_out == {"zero, or not a number": 2, "no such file": 1}
     assert list(report.refused) == ["d/npKnown.npz"]
     assert "2 files in FACE01's side folders" in report.warnings[0]
+
+
+def test_pictures_become_chips(tmp_path):
+    root = tmp_path / "root"
+    as_face01(root / "a", ["big.png", "small.png", "text.png"])
+    rng = np.random.default_rng(0)
+    big = Image.fromarray(rng.integers(0, 256, (5, 4, 3), np.uint8)).resize((800, 1000))
+    big.save(root / "a/big.png")
+    big.resize((80, 100)).save(root / "a/small.png")
+    report = import_npknown(str(root), str(tmp_path / "data"), NpKnownConfig())
+    table = pa.concat_tables(Dataset.open(report.dataset).faces(["uri", "chip"])).sort_by("uri")
+    large, small, text = table["chip"].to_pylist()
+    assert text == b""  # it has a vector, so it stays; whether it is a picture is not asked
+    large, small = (Image.open(io.BytesIO(chip)) for chip in (large, small))
+    assert (large.size, small.size) == ((179, 224), (80, 100))
+    wanted = np.asarray(big.resize((179, 224), Image.Resampling.BOX), float)
+    assert np.abs(np.asarray(large, float) - wanted).mean() < 3
+    bare = import_npknown(str(root), str(tmp_path / "bare"), NpKnownConfig(chips=False))
+    assert not any(pa.concat_tables(Dataset.open(bare.dataset).faces(["chip"]))["chip"].to_pylist())
+
+
+def test_a_folder_of_one_person(tmp_path):
+    as_face01(tmp_path / "Jane", ["0.png", "1.png"])
+    report = import_npknown(str(tmp_path / "Jane"), str(tmp_path / "data"), NpKnownConfig())
+    assert {identity for identity, _ in faces_of(Dataset.open(report.dataset)).values()} == {"Jane"}
 
 
 def test_names_that_lead_elsewhere_are_no_files(tmp_path):

@@ -73,7 +73,7 @@ class ImportReport:
         )
 
 
-def head(source: str, encoder: str, origin: str, dim: int) -> Head:
+def head(source: str, encoder: str, origin: str, dim: int, chip: str = "unknown") -> Head:
     """Return the head of a dataset of foreign vectors.
 
     Args:
@@ -81,6 +81,7 @@ def head(source: str, encoder: str, origin: str, dim: int) -> Head:
         encoder: What the user, or the format, calls their encoder.
         origin: What else two sets must have in common for their vectors to be compared.
         dim: Length of a vector.
+        chip: What the chips are.
     """
     return Head(
         source=source,
@@ -93,7 +94,7 @@ def head(source: str, encoder: str, origin: str, dim: int) -> Head:
             },
             "detector": {"name": "unknown", "weights": {}, "min_score": 0.0, "min_side": 0.0},
             "faces": "all",
-            "chip": "unknown",
+            "chip": chip,
         },
         runtime="unknown",
     )

@@ -1,11 +1,14 @@
 """FACE01's folders, with an npKnown.npz in each, as a dataset.
 
-Every picture below the root has a row in the manifest, also those that no npKnown.npz lists.
+Every picture below the root has a row in the manifest, also those that no npKnown.npz lists. FACE01 works on pictures
+that are cut to the face, so each picture is its own chip: then one shot is told from another, and pages show faces.
 
 Shape key: N pictures of a folder, D numbers of a vector.
 """
 
+import contextlib
 import hashlib
+import os
 import posixpath
 import time
 from collections.abc import Callable
@@ -27,9 +30,15 @@ from omokage.source import Source, check_apart, locate, unwritten, written
 from omokage.stages.write import face_id
 from omokage.storage import Folder
 from omokage.store import READERS
+from omokage.vision import codec, shrink
+from omokage.vision.codec import PictureError
 
-ROWS: Final = 16_384
+ROWS: Final = 2_048
 """Pictures of a shard, about."""
+
+CHIP: Final = 224
+JPEG: Final = 92
+"""Longer side of a chip, in px, and its quality."""
 
 SAID: Final = 20
 """Files that a report names."""
@@ -41,6 +50,8 @@ class NpKnownConfig:
 
     member: Member | None = None
     """Where some folders have vectors of one kind and some of the other; by default those of the first folder."""
+    chips: bool = True
+    """Whether the pictures become chips; they are read in any case, for their sha256."""
 
 
 def import_npknown(
@@ -62,9 +73,10 @@ def import_npknown(
     check_apart(source, Folder.at(dataset))
     member = config.member or _first(source, folders)
     name = f"npknown-{member}"
-    data = foreign.created(dataset, foreign.head(source.url, name, "FACE01", npknown.DIMS[member]))
+    chip = f"the picture, at most {CHIP} px" if config.chips else "none"
+    data = foreign.created(dataset, foreign.head(source.url, name, "FACE01", npknown.DIMS[member], chip))
     with data.locked():
-        intake, reader = Intake(data), _Reader(source, member)
+        intake, reader = Intake(data), _Reader(source, member, config.chips)
         for number, folder in enumerate(folders, 1):
             reader.read(folder, intake)
             if len(reader.rows) >= ROWS:
@@ -102,7 +114,7 @@ def _folders(source: Source) -> tuple[list[_Folder], int]:
         if SIDE_FOLDERS & set(path.split("/")):
             skipped += 1
             continue
-        alone = posixpath.basename(source.root.root.rstrip("/"))
+        alone = os.fsencode(posixpath.basename(source.root.root)).decode("utf-8", "backslashreplace")
         folder = found.setdefault(path, _Folder(path, row["identity"] if path else alone))
         if name == FILE and row["reason"] is None:
             folder.npz = row["uri"]
@@ -143,9 +155,10 @@ def _bytes(source: Source, uri: str) -> bytes:
 class _Reader:
     """Gathers the pictures and vectors of folder after folder."""
 
-    def __init__(self, source: Source, member: Member) -> None:
+    def __init__(self, source: Source, member: Member, chips: bool) -> None:
         self.source = source
         self.member = member
+        self.chips = chips
         self.refused: dict[str, str] = {}
         self.rows: list[dict[str, Any]] = []
         self.vectors: list[NDArray[np.float32]] = []
@@ -169,12 +182,12 @@ class _Reader:
                 intake.left_out["zero, or not a number"] += 1
         with ThreadPoolExecutor(READERS) as pool:
             ready = [name for name, number in place.items() if good_N[number] and not folder.files[name]["reason"]]
-            shas = dict(zip(ready, pool.map(lambda name: self._sha256(folder.files[name]["uri"]), ready), strict=True))
+            looked = dict(zip(ready, pool.map(lambda name: self._look(folder.files[name]["uri"]), ready), strict=True))
         for name, row in folder.files.items():
-            sha256 = shas.get(name)
-            unread = "unreadable" if name in shas else "not_encoded"
-            self.rows.append(row | {"sha256": sha256, "reason": row["reason"] or (None if sha256 else unread)})
-            if sha256:
+            seen = looked.get(name)
+            why = None if seen else "unreadable" if name in looked else "not_encoded"
+            self.rows.append(row | (seen or {}) | {"reason": row["reason"] or why})
+            if seen:
                 self.vectors.append(vectors_ND[place[name]])
 
     def flush(self, intake: Intake) -> None:
@@ -191,6 +204,7 @@ class _Reader:
         names = zip(good["sha256"].to_pylist(), good["uri"].to_pylist(), strict=True)
         ids = pa.array([face_id(sha256, uri, 0) for sha256, uri in names], pa.string())
         known = {"face_id": ids, **{name: good[name] for name in ("uri", "sha256", "identity")}}
+        known["chip"] = pa.array([row["chip"] for row in rows if row["reason"] is None], pa.binary())
         dim = npknown.DIMS[self.member]
         vectors_ND = np.stack(vectors) if vectors else np.zeros((0, dim), np.float32)
         intake.take(pictures, foreign.faces(known, vectors_ND))
@@ -207,8 +221,15 @@ class _Reader:
             return nothing
         return known or nothing
 
-    def _sha256(self, uri: str) -> str | None:
+    def _look(self, uri: str) -> dict[str, Any] | None:
+        """Return what a picture's file says, or None where it cannot be read; one that is no picture has no chip."""
         try:
-            return hashlib.sha256(_bytes(self.source, uri)).hexdigest()
+            data = _bytes(self.source, uri)
         except OSError:
             return None
+        found: dict[str, Any] = {"sha256": hashlib.sha256(data).hexdigest(), "chip": b""}
+        if self.chips:
+            with contextlib.suppress(PictureError):
+                picture = codec.decode(data)
+                found["chip"] = codec.encode_jpeg(shrink.fit(picture, CHIP), JPEG)
+        return found

@@ -94,6 +94,8 @@ def import_(argv: list[str]) -> str:
         """parquet: name of the encoder. Imports of one name can be compared with each other; without, none can."""
         pictures: str | None = None
         """parquet: folder or s3:// prefix that uris are relative to, if it is not that of the file."""
+        no_chips: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+        """npknown: do not take the pictures for chips; then no page shows faces, and near-duplicates are not told."""
         member: Member | None = None
         """npknown: which vectors to take where some folders have one kind and some the other; else the first found."""
         json: Json = False
@@ -102,13 +104,14 @@ def import_(argv: list[str]) -> str:
     if asked.form == "npknown":
         from omokage.bridge.npknown_in import NpKnownConfig, import_npknown
 
-        config = NpKnownConfig(**_only(asked, ("member",), ("encoder_name", "pictures")))
+        given = _only(asked, ("member",), ("encoder_name", "pictures"))
+        config = NpKnownConfig(**given, chips=not asked.no_chips)
         with bar("folders", asked.json) as on_progress:
             report = import_npknown(asked.source, asked.dataset, config, on_progress)
     else:
         from omokage.bridge.parquet_in import ParquetConfig, import_parquet
 
-        settings = ParquetConfig(**_only(asked, ("encoder_name", "pictures"), ("member",)))
+        settings = ParquetConfig(**_only(asked, ("encoder_name", "pictures"), ("member", "no_chips")))
         with bar("rows", asked.json) as on_progress:
             report = import_parquet(asked.source, asked.dataset, settings, on_progress)
     return report.json() if asked.json else report.text()
