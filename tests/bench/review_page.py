@@ -7,6 +7,7 @@ The faces are drawn and the findings written by rule, since what is measured is 
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -112,14 +113,16 @@ def measure(data: Path) -> dict[str, Any]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         url = server.stderr.readline().removeprefix("Review: ").strip()
-        report: dict[str, Any] = {"findings": 0, "faces": sum(s.faces for s in Dataset.open(str(data)).head.shards)}
+        report: dict[str, Any] = {"findings": PEOPLE + CLUSTERS + OUTLIERS, "faces": sum(s.faces for s in Dataset.open(str(data)).head.shards)}
         report["start_seconds"] = round(time.perf_counter() - began, 2)
-        with sync_playwright() as play:
-            browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            report |= walk(browser.new_page(viewport={"width": 1440, "height": 900}), url)
-            browser.close()
-        report["server_bytes"] = memory(server.pid)
-        server.send_signal(2)
+        try:
+            with sync_playwright() as play:
+                browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+                report |= walk(browser.new_page(viewport={"width": 1440, "height": 900}), url)
+                browser.close()
+            report["server_bytes"] = memory(server.pid)
+        finally:
+            server.send_signal(signal.SIGINT)
         report["ledger"] = json.loads(server.communicate(timeout=20)[0])["line"]
     return report
 
@@ -139,13 +142,15 @@ WATCH = """() => {
 }"""
 
 
+OPENED = """() => document.querySelector(".item") && document.querySelector(".list .row bdi")
+  && [...document.querySelectorAll("main img")].slice(0, 8).every((image) => image.complete && image.src)"""
+
+
 def walk(page: Page, url: str) -> dict[str, Any]:
     """Open the page, judge some findings of each kind by keys, and return how long each took until it was drawn."""
     began = time.perf_counter()
     page.goto(url)
-    page.wait_for_function(
-        "document.querySelector('.item') && [...document.images].slice(0, 9).every((i) => i.complete)"
-    )
+    page.wait_for_function(OPENED)
     opened = time.perf_counter() - began
     page.evaluate(WATCH)
     found: dict[str, Any] = {"open_seconds": round(opened, 2)}
@@ -163,10 +168,11 @@ def walk(page: Page, url: str) -> dict[str, Any]:
             "p95_ms": round(took[int(0.95 * len(took))], 1),
             "worst_ms": round(took[-1], 1),
         }
+    page.wait_for_function("() => !document.body.dataset.saving")
     page.locator("button.kind").first.click()
     began = time.perf_counter()
     page.locator(".list").evaluate("(el) => { el.scrollTop = el.scrollHeight / 2; }")
-    page.wait_for_function("document.querySelector('.list .row bdi')")
+    page.wait_for_function("() => document.querySelector('.list .row bdi')")
     found["list_jump_ms"] = round(1000 * (time.perf_counter() - began), 1)
     return found
 

@@ -17,7 +17,7 @@ from omokage.storage import Folder
 
 FILE: Final = "findings/collisions.parquet"
 
-BATCH: Final = 1 << 18
+BATCH: Final = 1 << 17
 """Rows of which the texts are in memory at a time."""
 
 
@@ -56,6 +56,7 @@ class Evidence:
         swap = was_a > was_b
         low, high = np.where(swap, row_b, row_a), np.where(swap, row_a, row_b)
         key = np.minimum(was_a, was_b).astype(np.int64) << 32 | np.maximum(was_a, was_b)
+        pa.default_memory_pool().release_unused()
         order = np.lexsort((-near, key))
         self._key_M: NDArray[np.int64] = key[order]
         self._low_M: NDArray[np.int32] = low[order]

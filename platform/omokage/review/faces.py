@@ -16,42 +16,43 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from omokage import schema
-from omokage.shards import read_table
+from omokage.shards import Shard, read_table
 from omokage.store import READERS, Dataset
 
 NOBODY: Final = -1
 """Code of the identity of faces that belong to no person."""
 
-KNOWN: Final = ["face_id", "uri", "identity", "score", *schema.QUALITY_NAMES]
-"""What is read of every face at the start; on a local disk it is mapped."""
-
-MAPPED: Final = 512
-"""Shards of a local dataset that are held open."""
+DETAILS: Final = ["uri", "score", *schema.QUALITY_NAMES]
+"""What is known of a face beside its id and its person; read with its shard, when the face is shown."""
 
 HELD_BYTES: Final = 96 << 20
-"""Chips or vectors of a remote dataset that are held in memory, of each."""
+"""Of shards that are held, as files or as columns; one is held whatever it is."""
 
 
 class Faces:
-    """The faces of a dataset."""
+    """The faces of a dataset. Of all of them at once, only the ids and the people are in memory."""
 
     def __init__(self, data: Dataset) -> None:
         self.data = data
         self._shards = [shard for shard in data.head.shards if shard.faces]
         with ThreadPoolExecutor(READERS) as pool:
-            files = [shard.file("faces") for shard in self._shards]
-            tables = list(pool.map(lambda file: read_table(data.folder, file, KNOWN), files))
-        self._tables = [table.combine_chunks() if not data.folder.local else table for table in tables]
+            tables = list(
+                pool.map(lambda shard: _read(data, shard.file("faces"), ["face_id", "identity"]), self._shards)
+            )
         self._starts = np.cumsum([0, *(table.num_rows for table in tables)])
-        joined = pa.concat_tables([schema.face(data.dim).empty_table().select(KNOWN), *tables])
+        joined = pa.concat_tables([schema.face(data.dim).empty_table().select(["face_id", "identity"]), *tables])
         self.ids: pa.Array = _whole(joined["face_id"])
         self.names: list[str] = sorted(name for name in pc.unique(joined["identity"]).to_pylist() if name is not None)
         code = pc.index_in(joined["identity"], value_set=pa.array(self.names, pa.string())).fill_null(NOBODY)
         self.was_N: NDArray[np.int32] = _whole(code).to_numpy().astype(np.int32)
         self._order_N = np.argsort(self.was_N, kind="stable").astype(np.int32)
         self._bounds = np.searchsorted(self.was_N[self._order_N], np.arange(len(self.names) + 1))
-        self._chips = _Held(data, "chip")
-        self._vectors = _Held(data, "embedding")
+        if data.folder.local:  # a mapped file has all columns; a remote one is read by column
+            self._details = self._chips = self._vectors = _Held(data, None)
+        else:
+            self._details, self._chips, self._vectors = (
+                _Held(data, columns) for columns in (DETAILS, ["chip"], ["embedding"])
+            )
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -77,12 +78,16 @@ class Faces:
         """Return how many faces the source gives to each person, shape (P,)."""
         return np.diff(self._bounds)
 
-    def face(self, row: int) -> dict[str, Any]:
-        """Return what is known of a face, without its picture and vector."""
-        shard = int(np.searchsorted(self._starts, row, "right")) - 1
-        one = self._tables[shard].slice(row - int(self._starts[shard]), 1)
-        known: dict[str, Any] = one.to_pylist()[0]
-        return known
+    def details(self, rows: list[int]) -> list[dict[str, Any]]:
+        """Return ``DETAILS`` of some rows.
+
+        Raises:
+            DatasetError: A shard is gone or damaged.
+        """
+        found: list[dict[str, Any]] = []
+        for _, table in self._by_shard(rows, self._details, DETAILS):
+            found += table.to_pylist()
+        return found
 
     def chips(self, rows: list[int]) -> list[bytes]:
         """Return the chips (JPEG) of some rows; empty where a dataset has none.
@@ -90,7 +95,7 @@ class Faces:
         Raises:
             DatasetError: A shard is gone or damaged.
         """
-        return [value for _, column in self._by_shard(rows, self._chips) for value in column.to_pylist()]
+        return [chip for _, table in self._by_shard(rows, self._chips, ["chip"]) for chip in table["chip"].to_pylist()]
 
     def vectors(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """Return the embeddings of some rows, in their order, shape (n, D).
@@ -99,12 +104,12 @@ class Faces:
             DatasetError: A shard is gone or damaged.
         """
         out_nD = np.zeros((len(rows), self.data.dim), np.float32)
-        for at, column in self._by_shard(rows.tolist(), self._vectors):
-            out_nD[at] = schema.vectors(column, self.data.dim)
+        for places, table in self._by_shard(rows.tolist(), self._vectors, ["embedding"]):
+            out_nD[places] = schema.vectors(_whole(table["embedding"]), self.data.dim)
         return out_nD
 
-    def _by_shard(self, rows: list[int], held: "_Held") -> list[tuple[list[int], pa.Array]]:
-        """Return the values of rows, as runs of places in ``rows`` that lie in one shard."""
+    def _by_shard(self, rows: list[int], held: "_Held", columns: list[str]) -> list[tuple[list[int], pa.Table]]:
+        """Return columns of rows, as runs of places in ``rows`` that lie in one shard."""
         shard_n = np.searchsorted(self._starts, rows, "right") - 1
         runs: list[tuple[int, list[int]]] = []
         for at, shard in enumerate(shard_n.tolist()):
@@ -112,19 +117,19 @@ class Faces:
                 runs.append((shard, []))
             runs[-1][1].append(at)
         wanted = list(dict.fromkeys(shard for shard, _ in runs))
-        files = {shard: self._shards[shard].file("faces") for shard in wanted}
-        columns = dict(zip(wanted, held.several([files[shard] for shard in wanted]), strict=True))
+        tables = dict(zip(wanted, held.several([self._shards[shard] for shard in wanted]), strict=True))
         found = []
         for shard, places in runs:
             inside = pa.array([rows[at] - int(self._starts[shard]) for at in places], pa.int64())
-            found.append((places, _whole(columns[shard].take(inside))))
+            found.append((places, tables[shard].select(columns).take(inside)))
         return found
 
     def sums(self) -> NDArray[np.float32]:
         """Return the sum of the vectors of each person of the source, shape (P, D); every vector is read once."""
         sum_PD = np.zeros((len(self.names), self.data.dim), np.float32)
         row = 0
-        for table in self.data.faces(["embedding"]):
+        for shard in self._shards:
+            table = read_table(self.data.folder, shard.file("faces"), ["embedding"])
             vectors_nD = schema.vectors(_whole(table["embedding"]), self.data.dim)
             code_n = self.was_N[row : row + len(vectors_nD)]
             row += len(vectors_nD)
@@ -134,35 +139,47 @@ class Faces:
 
 
 class _Held:
-    """One column of shards: mapped while there are few, or the last ones of a remote dataset."""
+    """The shards that were asked for last: mapped where they lie on this machine, else some columns of them."""
 
-    def __init__(self, data: Dataset, column: str) -> None:
-        self._folder, self._column = data.folder, column
-        self._shards: OrderedDict[str, pa.ChunkedArray] = OrderedDict()
+    def __init__(self, data: Dataset, columns: list[str] | None) -> None:
+        self._data, self._columns = data, columns
+        self._tables: OrderedDict[str, tuple[pa.Table, int]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def several(self, files: list[str]) -> list[pa.ChunkedArray]:
-        """Return the column of some shards; missing ones are read side by side."""
-        if self._folder.local or len(files) < 2:
-            return [self._one(file) for file in files]
-        with ThreadPoolExecutor(min(READERS, len(files))) as pool:
-            return list(pool.map(self._one, files))
+    def several(self, shards: list[Shard]) -> list[pa.Table]:
+        """Return some shards' tables; those that are not held are read side by side."""
+        if self._columns is None or len(shards) < 2:
+            return [self._one(shard) for shard in shards]
+        with ThreadPoolExecutor(min(READERS, len(shards))) as pool:
+            return list(pool.map(self._one, shards))
 
-    def _one(self, file: str) -> pa.ChunkedArray:
+    def _one(self, shard: Shard) -> pa.Table:
         with self._lock:
-            if file in self._shards:
-                self._shards.move_to_end(file)
-                return self._shards[file]
-        column = read_table(self._folder, file, [self._column])[self._column]
+            if shard.name in self._tables:
+                self._tables.move_to_end(shard.name)
+                return self._tables[shard.name][0]
+        table = read_table(self._data.folder, shard.file("faces"), self._columns)
+        size = shard.bytes if self._columns is None else table.nbytes
         with self._lock:
-            if file not in self._shards:
-                self._shards[file] = column
-                self._bytes += 0 if self._folder.local else column.nbytes
-            while len(self._shards) > 1 and (self._bytes > HELD_BYTES or len(self._shards) > MAPPED):
-                _, old = self._shards.popitem(last=False)
-                self._bytes -= 0 if self._folder.local else old.nbytes
-        return column
+            if shard.name not in self._tables:
+                self._tables[shard.name] = table, size
+                self._bytes += size
+            while len(self._tables) > 1 and self._bytes > HELD_BYTES:
+                _, (_, old) = self._tables.popitem(last=False)
+                self._bytes -= old
+        return table
+
+
+def _read(data: Dataset, name: str, columns: list[str]) -> pa.Table:
+    """Return copies of columns of a shard: a map of every shard would count as this program's memory.
+
+    Raises:
+        DatasetError: It is missing, or no table any more.
+    """
+    table = read_table(data.folder, name, columns)
+    arrays = [_whole(column) for column in table.columns]
+    return pa.table([pa.concat_arrays([array, array.slice(0, 0)]) for array in arrays], schema=table.schema)
 
 
 def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:

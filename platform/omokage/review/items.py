@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from omokage import schema
 from omokage.review.evidence import Evidence
 from omokage.review.faces import NOBODY, Faces
 from omokage.review.likeness import Likeness
@@ -72,12 +71,20 @@ class Items:
 
     def face(self, row: int, **more: Any) -> dict[str, Any]:
         """Return a face, with what is known of it here beside what the dataset says."""
-        known = self.faces.face(row)
-        now, was = int(self.state.now.now_N[row]), int(self.faces.was_N[row])
-        figures = {name: known[name] for name in ("score", *schema.QUALITY_NAMES)}
-        moved = None if now in (was, NOBODY) else {"code": now, "name": self.state.names[now]}
-        status = STATUS[int(self.state.now.status_N[row])]
-        return {"row": row, "uri": known["uri"], "was": was, "now": moved, "status": status, **figures, **more}
+        return self.shown([row])[0] | more
+
+    def shown(self, rows: list[int], near: Iterable[float | None] | None = None) -> list[dict[str, Any]]:
+        """Return some faces, each with its similarity to what is asked about, if there is one."""
+        found = []
+        now = self.state.now
+        for row, known in zip(rows, self.faces.details(rows), strict=True):
+            code, was = int(now.now_N[row]), int(self.faces.was_N[row])
+            moved = None if code in (was, NOBODY) else {"code": code, "name": self.state.names[code]}
+            found.append({"row": row, **known, "was": was, "now": moved, "status": STATUS[int(now.status_N[row])]})
+        if near is not None:
+            for face, similarity in zip(found, near, strict=True):
+                face["near"] = similarity
+        return found
 
     def _what(self, kind: str, number: int) -> str:
         at = int(self.queue.first_Q[number])
@@ -114,7 +121,7 @@ class Items:
         first, best = first[order], near[at[order]]
         rest = np.setdiff1d(self.faces.rows(code), first)
         shown = [*zip(first.tolist(), best.tolist(), strict=True), *((row, None) for row in rest.tolist())][:SIDE]
-        faces = [self.face(row, near=similarity) for row, similarity in shown]
+        faces = self.shown([row for row, _ in shown], [similarity for _, similarity in shown])
         return self.person(code) | {"faces": faces, "matching": len(first)}
 
     def _group(self, group: int | None) -> list[dict[str, Any]]:
@@ -155,20 +162,19 @@ class Items:
         return self._with(code, rows[order], near[order])
 
     def _with(self, code: int, rows: NDArray[np.int32], near: NDArray[np.float32]) -> dict[str, Any]:
-        pairs = zip(rows.tolist(), near.tolist(), strict=True)
-        return self.person(code) | {"faces": [self.face(row, near=similarity) for row, similarity in pairs]}
+        return self.person(code) | {"faces": self.shown(rows.tolist(), near.tolist())}
 
     def _cluster(self, number: int) -> dict[str, Any]:
         part = self.queue.rows(number)
         table = self.queue.same_face.slice(part.start, part.stop - part.start)
         rows = self.queue.same_face_row_S[part].tolist()
         said = table.select(["kind", "keep", "similarity", "pixels", "reason"]).to_pylist()
-        faces = [
-            self.face(
-                row, kind=one["kind"], keep=one["keep"], near=one["similarity"], pixels=one["pixels"], why=one["reason"]
-            )
-            for row, one in zip(rows, said, strict=True)
-        ]
+        faces = self.shown(rows)
+        for face, one in zip(faces, said, strict=True):
+            face |= {name: one[name] for name in ("kind", "keep", "pixels")} | {
+                "near": one["similarity"],
+                "why": one["reason"],
+            }
         faces.sort(key=lambda face: (face["kind"] != "best", face["keep"], -(face["near"] or 0)))
         drops = any(not face["keep"] for face in faces)
         return {
@@ -188,7 +194,7 @@ class Items:
         for each in np.unique(part_n).tolist():
             mine = np.flatnonzero(part_n == each)
             first = table.slice(int(mine[0]), 1).to_pylist()[0]
-            faces = [self.face(row) for row in rows[mine[:SIDE]].tolist()]
+            faces = self.shown(rows[mine[:SIDE]].tolist())
             name = person["name"] if each == part_n.min() else self._free(person["name"], int(each))
             parts.append(
                 {"part": each, "count": len(mine), "name": name, "within": first["within"], "faces": faces}

@@ -78,6 +78,10 @@ class Queue:
         self.outlier_row_S, self.same_face_row_S, self.mixed_row_S = rows
         parts = [self._people(faces), self._outliers(faces), self._clusters(faces), self._mixed(faces)]
         self._join(parts)
+        self.same_face = self.same_face.select(["kind", "keep", "similarity", "pixels", "reason"]).combine_chunks()
+        self.outliers = self.outliers.drop_columns(["uri"])
+        self.mixed = self.mixed.drop_columns(["uri", "face_id"])
+        pa.default_memory_pool().release_unused()
 
     def __len__(self) -> int:
         """Return how many findings there are."""

@@ -28,7 +28,8 @@ export async function write(path, body) {
 
 const HELD = 4000;  // pictures in memory, some 20 kB each
 const AT_ONCE = 96;
-const held = new Map();  // row -> promise of a blob's address, the oldest first
+const held = new Map();  // row -> promise of its picture, the oldest first
+const ready = new Map();  // row -> the picture, loaded; while it is held, another one of its address is there at once
 let wanted = [];
 let planned = false;
 
@@ -47,13 +48,25 @@ async function fetchSome(some) {
     some.forEach((each, i) => {
       const chip = data.slice(at, at + lengths[i]);
       at += lengths[i];
-      each.resolve(chip.byteLength ? URL.createObjectURL(new Blob([chip], { type: "image/jpeg" })) : null);
+      load(each, chip);
     });
   } catch {
     for (const each of some) { held.delete(each.row); each.resolve(null); }
   }
 }
 
+function load({ row, resolve }, chip) {
+  if (!chip.byteLength) { resolve(null); return; }
+  const image = new Image();
+  image.onload = () => { ready.set(row, image.src); resolve(image); };
+  image.onerror = () => resolve(null);
+  image.src = URL.createObjectURL(new Blob([chip], { type: "image/jpeg" }));
+}
+
+/** Return the address of a picture that is here already. */
+export const now = (row) => ready.get(row);
+
+/** Return a promise of a picture; null where there is none. */
 export function chip(row) {
   let promise = held.get(row);
   if (promise) {
@@ -64,9 +77,10 @@ export function chip(row) {
   }
   held.set(row, promise);
   if (held.size > HELD) {
-    const [old, address] = held.entries().next().value;
+    const [old, picture] = held.entries().next().value;
     held.delete(old);
-    address.then((url) => url && URL.revokeObjectURL(url));
+    ready.delete(old);
+    picture.then((image) => image && URL.revokeObjectURL(image.src));
   }
   return promise;
 }

@@ -1,11 +1,13 @@
 // A face as it is shown everywhere.
 
 import { decimal, h, visible } from "./dom.js";
-import { chip } from "./net.js";
+import { chip, now } from "./net.js";
 
 export function picture(row, alt = "") {
   const image = h("img", { alt, draggable: false, decoding: "async" });
-  chip(row).then((url) => { if (url) image.src = url; else image.classList.add("none"); });
+  const url = now(row);
+  if (url) image.src = url;
+  chip(row).then((loaded) => { if (!loaded) image.classList.add("none"); else if (!url) image.src = loaded.src; });
   return image;
 }
 
