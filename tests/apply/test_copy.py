@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from trees import HOSTILE, decide, drop, files, ids, known, plant, relabel, tree
 
 from omokage.apply.asked import Asked
 from omokage.apply.copy import CopyConfig, copy
 from omokage.errors import ConfigError, SourceError, WorkError
 from omokage.ledger import version
 from omokage.ledger.decision import Decision
+from trees import HOSTILE, decide, drop, files, ids, known, plant, relabel, tree
 
 OURS = "omokage.parquet"
 
@@ -188,6 +188,9 @@ def test_what_cannot_be(place, tmp_path):
     for out in (place / "x", place, tmp_path, tmp_path / "data/x"):
         with pytest.raises(ConfigError, match="must be apart"):
             to(out, data)
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="is a file"):
+        to(tmp_path / "file", data)
     with pytest.raises(ConfigError, match="no files that could be linked"):
         CopyConfig(layout="chips", link=True)
 
@@ -210,7 +213,7 @@ def test_a_disk_that_gets_full_in_the_middle_of_a_copy(place, tmp_path, out):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "none", out], capture_output=True).returncode:
         pytest.skip("no disk can be mounted here")
     try:
-        with pytest.raises(WorkError, match=r"was stopped in the middle: .*No space left on device; the same command"):
+        with pytest.raises(WorkError, match=r"is not finished: .*No space left on device; the same command"):
             to(out, data)
         assert OURS not in files(out)
         subprocess.run(["mount", "-o", "remount,size=1m", out], check=True)

@@ -12,7 +12,7 @@ from omokage.apply.copy import CopyConfig, copy
 from omokage.apply.move import move, undo
 from omokage.errors import ConfigError, DatasetError, SourceError
 from omokage.ledger.decision import Decision
-from trees import decide, drop, known, plant, relabel
+from trees import decide, drop, known, plant, relabel, tree
 
 BUCKET = "omokage-apply"
 NAMES = (
@@ -119,6 +119,18 @@ def test_what_is_not_as_it_was_is_refused(files, place, data):
     assert content(files, place) == {name: data for name, data in before.items() if name != "Anna/1.jpg"}
     with pytest.raises(ConfigError, match="in the same storage"):
         move(Asked.at(data.folder.url), quarantine="/tmp/nowhere")
+
+
+def test_a_source_on_disk_with_its_dataset_in_a_bucket(files, place, tmp_path):
+    source = plant(tmp_path / "pictures", "Anna/1.jpg", "Bob/1.jpg", b"Bob/\xff.jpg")
+    before = tree(source)
+    data = known(source, f"s3://{place} data")
+    drop(data, "Bob/1.jpg", "file:Bob/%FF.jpg")
+    assert move(Asked.at(data.folder.url)).moved == 2
+    with pytest.raises(DatasetError, match="run omokage ingest first"):
+        move(Asked.at(data.folder.url))
+    undo(data.folder.url)
+    assert tree(source) == before
 
 
 @pytest.mark.parametrize("way", ["s3 to s3", "s3 to disk", "disk to s3"])

@@ -106,6 +106,8 @@ class _Copying:
         Raises:
             ConfigError: They are not, or cannot.
         """
+        if self._out.kind() == "file":
+            raise ConfigError(f"{self._out.url} is a file: give a folder for the copy")
         check.apart(self._out, self._data.folder, "the copy", "the dataset")
         source = Folder.at(self._data.head.source)
         if self._source is None or not self._source.is_list:  # a list names its pictures: ours are not in its way
@@ -221,7 +223,7 @@ class _Copying:
             yield
         except (StorageError, OSError) as error:
             raise WorkError(
-                f"the copy in {self._out.url} was stopped in the middle: {error}; the same command goes on from here"
+                f"the copy in {self._out.url} is not finished: {error}; the same command goes on from here"
             ) from error
 
 
