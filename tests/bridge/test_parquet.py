@@ -107,6 +107,15 @@ def test_hostile_names_are_only_names(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"in.parquet", "data"}
 
 
+def test_names_may_be_numbers_categories_or_bytes(tmp_path):
+    given = {"uri": [b"a", b"b"], "embedding": [[1.0], [-1.0]], "identity": pa.array([7, None])}
+    report = imported(tmp_path, pa.table(given))
+    assert held(Dataset.open(report.dataset))["identity"].to_pylist() == ["7", None]
+    given["identity"] = pa.array(["x", "y"]).dictionary_encode()
+    report = imported(tmp_path, pa.table(given), "other")
+    assert held(Dataset.open(report.dataset))["identity"].to_pylist() == ["x", "y"]
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -116,6 +125,8 @@ def test_hostile_names_are_only_names(tmp_path):
         ({"uri": ["a"], "embedding": [["x"]]}, "lists of numbers"),
         ({"uri": pa.array([], pa.string()), "embedding": pa.array([], pa.list_(pa.float32()))}, "no vectors"),
         ({"uri": ["a"], "embedding": [[1.0]], "box": ["x"]}, "cannot be"),
+        ({"uri": [b"\xff"], "embedding": [[1.0]]}, "cannot be read as text"),
+        ({"uri": ["a"], "embedding": [[1.0]], "identity": [{"a": 1}]}, "cannot be read as text"),
     ],
 )
 def test_files_that_are_something_else(tmp_path, given, said):

@@ -140,7 +140,11 @@ def findings(data: Dataset) -> None:
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist([{k: row.get(k) for k in form.names} for row in rows], form), sink)
         data.folder.write(f"findings/{name}.parquet", sink.getvalue())
-    report = {"plan": {"faces": 1}, "collisions": {"threshold": 0.71234, "fmr": 1e-6, "how": "counted"}}
+    report = {
+        "plan": {"faces": 1},
+        "collisions": {"threshold": 0.71234, "fmr": 1e-6, "how": "counted"},
+        "leak_kinds": {"same_file": 1},
+    }
     data.folder.write("findings/report.json", json.dumps(report).encode())
     out = io.BytesIO()
     Image.new("RGB", (4, 4)).save(out, "PNG")
@@ -200,6 +204,7 @@ def test_findings_and_decisions(decided, tmp_path):
     assert read.tables["One shot several times"] == ["1", "2 faces to let go", "1"]
     assert read.tables["Faces that do not belong"] == ["2", "2 stranger", "1"]
     assert read.tables["Folders that show several people"] == ["1", "", "0"]
+    assert read.tables["Pairs of a face here and one of another dataset"] == ["1", "1 same file", ""]
     assert read.tables["merge two people"] == ["2", "0"]
     assert read.tables["drop faces"] == ["1", "1"]
     assert read.tables["<b>me</b>"] == ["5"]

@@ -61,7 +61,8 @@ def export_npknown(faces: Decided, version: str | None, root: str, config: NpKno
         writer = _Writer(source, best, member, config)
         folders = _folders(source)
         for path, uris in sorted(folders.items()):
-            writer.folder(path, [uri for uri in uris if uri.endswith(PICTURES)])
+            if pictures := [uri for uri in uris if uri.endswith(PICTURES)]:
+                writer.folder(path, pictures)
         others = sum(not uri.endswith(PICTURES) for uris in folders.values() for uri in uris)
         writer.left_out["files that FACE01 does not read"] = others
         best.close()

@@ -163,6 +163,8 @@ def _columns(of: pa.Schema, where: str) -> tuple[str, ...]:
     Raises:
         DatasetError: One that is needed is missing, or cannot be what its name says.
     """
+    if len(set(of.names)) < len(of.names):
+        raise DatasetError(f"{where} has two columns of one name: {', '.join(of.names)}")
     name = next((name for name in NAMES if name in of.names), None)
     if name is None or "embedding" not in of.names:
         raise DatasetError(f"{where} needs the columns embedding, and uri or path; it has {', '.join(of.names)}")
@@ -273,8 +275,15 @@ def _vectors(column: pa.ChunkedArray, dim: int) -> NDArray[np.float64]:
 
 
 def _text(column: pa.ChunkedArray) -> pa.Array:
-    text = column.cast(pa.string())
-    return text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
+    """Return a column as text; numbers and categories are that, too.
+
+    Raises:
+        DatasetError: It cannot be.
+    """
+    try:
+        return column.cast(pa.string()).combine_chunks()
+    except pa.ArrowException as error:
+        raise DatasetError(f"a column of names cannot be read as text: {error}") from error
 
 
 def _given(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:

@@ -242,7 +242,14 @@ def _findings(facts: Facts) -> Iterator[Block]:
     rows = []
     for found in facts.found:
         by = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in found.by.items())
-        rows.append((found.name[0].upper() + found.name[1:], f"{found.total:,}", by, f"{found.decided:,}"))
+        rows.append(
+            (
+                found.name[0].upper() + found.name[1:],
+                f"{found.total:,}",
+                by,
+                "" if found.decided is None else f"{found.decided:,}",
+            )
+        )
     yield Table(("Proposed", "Findings", "Of these", "Decided"), tuple(rows), numbers=False)
     yield from _threshold(facts.report, facts)
     if facts.histogram:

@@ -23,6 +23,9 @@ from omokage.sheet.write import licences
 from omokage.storage import Folder
 from omokage.store import summary
 
+DECIDABLE: Final[tuple[proposals.Name, ...]] = ("collision_pairs", "same_face", "outliers", "mixed")
+"""Findings that somebody can decide; the pairs of faces behind them can be many millions, and are not read."""
+
 REPORT: Final = "findings/report.json"
 HISTOGRAM: Final = "findings/histogram.png"
 
@@ -36,8 +39,8 @@ class Found:
     total: int
     by: dict[str, int]
     """By verdict."""
-    decided: int
-    """Those that a decision names which still stands."""
+    decided: int | None
+    """Those that a decision names which still stands; None where there is nothing to decide."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +114,7 @@ def gather(faces: Decided, version: str | None) -> Facts:
     if version is not None:
         lines = lines.slice(0, Version.open(data, version).lines)
     decided = fold(lines)
-    tables = {name: proposals.read(data.folder, name) for name in proposals.SCHEMAS}
+    tables = {name: proposals.read(data.folder, name) for name in DECIDABLE}
     report = _report(data.folder)
     done = _named(lines, decided)
     holds = summary(data)
@@ -125,7 +128,7 @@ def gather(faces: Decided, version: str | None) -> Facts:
         before=_counts(faces.version, "was"),
         after=_counts(faces.version.filter(pc.equal(faces.version["status"], "kept")), "identity"),
         people=people(faces, again.combine_chunks()),
-        found=tuple(_found(tables, done)) if ran else None,
+        found=(*_found(tables, done), *_leaks(report)) if ran else None,
         report=report,
         histogram=_histogram(data.folder),
         book=_book(faces, lines, decided),
@@ -189,6 +192,16 @@ def _found(tables: dict[proposals.Name, pa.Table], done: frozenset[str]) -> list
             by={},
             decided=sum(proposals.of_mixed(identity) in done for identity in several),
         ),
+    ]
+
+
+def _leaks(report: dict[str, Any]) -> list[Found]:
+    """Return what was found of another dataset in this one, if that was looked for; nothing here can decide it."""
+    kinds = report.get("leak_kinds")
+    if not kinds:
+        return []
+    return [
+        Found(name="pairs of a face here and one of another dataset", total=sum(kinds.values()), by=kinds, decided=None)
     ]
 
 

@@ -29,7 +29,7 @@ class CardReport:
     positive: int
     negative: int
     findings: int | None
-    """None: find was never run."""
+    """That can be decided; None: find was never run."""
     decided: int | None
     """Of the findings."""
     lines: int
@@ -70,10 +70,10 @@ def write(address: str, file: str, config: CardConfig) -> CardReport:
     _, note = place(beside, faces.data, (".md",), markdown.MADE_BY)
     facts = gather(faces, version)
     card = made(faces, facts, config)
-    html = "".join(page.page(card)).encode()
+    html = "".join(page.page(card)).encode(errors="replace")
     try:
         folder.write(name, html)
-        folder.write(note, markdown.markdown(card).encode())
+        folder.write(note, markdown.markdown(card).encode(errors="replace"))
     except OSError as error:
         raise ConfigError(f"cannot write {file}: {error.strerror or error}") from error
     found = facts.found
@@ -87,8 +87,8 @@ def write(address: str, file: str, config: CardConfig) -> CardReport:
         identities=facts.after.identities,
         positive=facts.after.plan.positive,
         negative=facts.after.plan.negative,
-        findings=None if found is None else sum(each.total for each in found),
-        decided=None if found is None else sum(each.decided for each in found),
+        findings=None if found is None else sum(each.total for each in found if each.decided is not None),
+        decided=None if found is None else sum(each.decided or 0 for each in found),
         lines=facts.book.lines,
         seconds=round(time.perf_counter() - began, 3),
     )
