@@ -110,7 +110,7 @@ def collisions(size: Size) -> list[Figure]:
             mine.append((whole, join, recall))
             notes.append(
                 f"ours: {whole:.2f} s, join {join:.2f} s, recall {recall:.6f}, {report['collisions']['lists']} lists, "
-                f"ranks {report['collisions']['ranks']}, gap {report['collisions']['gap']}, parts {report['seconds']}, "
+                f"floor {report['collisions']['floor']}, parts {report['seconds']}, "
                 f"whole process {seen.seconds:.1f} s"
             )
             say(f"  {notes[-1]}")

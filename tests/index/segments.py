@@ -9,7 +9,7 @@ from omokage.index.build import Builder
 from omokage.index.coder import Coder
 from omokage.index.faces import Faces
 from omokage.index.join import MATCH, Join
-from omokage.index.lists import Assigner
+from omokage.index.lists import Assigner, floor_of
 from omokage.index.segment import Segment
 from omokage.index.side import Rule, Side
 
@@ -29,7 +29,8 @@ def made(
 
     scratch = place.with_name(f"{place.name}.part")
     scratch.mkdir(parents=True)
-    builder = Builder(scratch, coder, len(centroids_LD), Assigner(coder, centroids_LD))
+    floor = floor_of(coder.encode(vectors_ND)[0], coder.encode(centroids_LD)[0])
+    builder = Builder(scratch, coder, len(centroids_LD), Assigner(coder, centroids_LD, floor))
     order_N = builder.write(blocks(), label_N, np.arange(len(label_N)))
     builder.save("shards", np.zeros(len(label_N), np.int32))
     builder.save("shard_rows", order_N.astype(np.int32))

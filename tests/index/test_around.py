@@ -5,10 +5,10 @@ import pytest
 from segments import joined, named, slow
 
 from crowd import Crowd
-from omokage.index.around import NEAR, Around, People, summed
+from omokage.index.around import Around, People, summed
 from omokage.index.build import Builder, beside
 from omokage.index.coder import Coder
-from omokage.index.lists import MOST_PROBES, Assigner, train
+from omokage.index.lists import Assigner, floor_of, train
 from omokage.index.segment import Segment
 
 T = 0.55
@@ -67,19 +67,24 @@ def test_faces_that_see_only_lists_near_their_persons_probe_those_that_all_lists
     vectors_ND, label_N = crowd
     people = people_of(vectors_ND, label_N)
     centroids = np.concatenate([people.mean_PD, train(vectors_ND[label_N % 3 == 0], 150)])
-    assert len(centroids) > 4 * NEAR
     coder = Coder.fit(kind, vectors_ND)
     codes_NE, _ = coder.encode(vectors_ND)
-    near = Around(coder, centroids, people)(vectors_ND, codes_NE, label_N)
-    every = Assigner(coder, centroids)(vectors_ND, codes_NE, label_N)
-    same_home = near.home() == every.home()
-    assert same_home.mean() > 0.99
-    shared = [
-        len({*near.list_K[a : a + 4].tolist()} & {*every.list_K[b : b + 4].tolist()})
-        for a, b in zip(near.start_N1[:-1], every.start_N1[:-1], strict=True)
-    ]
-    assert np.mean(shared) / 4 > 0.9
-    assert np.diff(near.start_N1).max() <= MOST_PROBES
+    floor = floor_of(codes_NE, coder.encode(centroids)[0])
+    around = Around(coder, centroids, people, floor)
+    seen = np.mean([len(lists) for lists in around.near])
+    assert seen < len(centroids) / 3  # or there would be nothing to lose
+    near, every = (
+        around(vectors_ND, codes_NE, label_N),
+        Assigner(coder, centroids, floor)(vectors_ND, codes_NE, label_N),
+    )
+    assert (near.home() == every.home()).mean() > 0.99
+    assert 12 < len(every.list_K) / len(vectors_ND) < 48
+    pairs, all_pairs = (
+        set(zip(np.repeat(np.arange(len(vectors_ND)), np.diff(p.start_N1)).tolist(), p.list_K.tolist(), strict=True))
+        for p in (near, every)
+    )
+    assert pairs <= all_pairs
+    assert len(pairs) > 0.9 * len(all_pairs)
 
 
 def test_the_join_finds_people_in_two_folders_and_strangers(crowd, tmp_path):
@@ -89,7 +94,8 @@ def test_the_join_finds_people_in_two_folders_and_strangers(crowd, tmp_path):
     strays = people.strays(people.own(vectors_ND, label_N), label_N)
     centroids = np.concatenate([people.mean_PD, train(vectors_ND[strays], 150)])
     (tmp_path / "made").mkdir()
-    builder = Builder(tmp_path / "made", coder, len(centroids), Around(coder, centroids, people))
+    floor = floor_of(coder.encode(vectors_ND)[0], coder.encode(centroids)[0])
+    builder = Builder(tmp_path / "made", coder, len(centroids), Around(coder, centroids, people, floor))
     blocks = [vectors_ND[start : start + 500] for start in range(0, len(vectors_ND), 500)]
     order_N = builder.write(blocks, label_N, np.arange(len(label_N)))
     for name in ("shards", "shard_rows"):

@@ -44,7 +44,7 @@ def test_one_list_gives_every_pair_with_its_similarity(crowd, truth, kind, piece
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("rule", [Rule(1, 0.0), Rule(3, 0.2), Rule()])
+@pytest.mark.parametrize("rule", [Rule(2.0), Rule(0.4), Rule()])
 def test_lists_give_a_subset_with_the_same_similarities_however_the_work_is_cut(crowd, truth, kind, rule, tmp_path):
     coder, centroids = lists_of(crowd, kind, 50)
     segment, source_N = made(tmp_path / "s", *crowd, coder, centroids)
@@ -58,14 +58,15 @@ def test_lists_give_a_subset_with_the_same_similarities_however_the_work_is_cut(
 def test_a_pair_is_found_when_either_face_probes_the_other_and_only_then(crowd, truth, tmp_path):
     coder, centroids = lists_of(crowd, "int8", 50)
     segment, source_N = made(tmp_path / "s", *crowd, coder, centroids)
-    rule = Rule(3, 0.15)
+    rule = Rule(0.35)
     found = named(joined([segment], coder, crowd[1][source_N], T, rule=rule), source_N)
     row_of = np.argsort(source_N)
     probes = []
     for row in range(len(segment)):
         entries = slice(*segment.probes.start_N1[row : row + 2])
-        near = segment.probes.sim_K[entries] >= segment.probes.sim_K[entries][0] - rule.gap
-        probes.append(set(segment.probes.list_K[entries][near][: rule.ranks].tolist()))
+        near = segment.probes.sim_K[entries] >= rule.floor
+        near[0] = True
+        probes.append(set(segment.probes.list_K[entries][near].tolist()))
     home = segment.probes.home()
     met = {(i, j) for i, j in truth if home[row_of[i]] in probes[row_of[j]] or home[row_of[j]] in probes[row_of[i]]}
     assert found.keys() == met

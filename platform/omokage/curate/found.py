@@ -47,8 +47,8 @@ class Collided:
     impostor_pairs: int = 0
     """That calibration looked at."""
     lists: int = 1
-    ranks: int = 1
-    gap: float = 0.0
+    floor: float = -1.0
+    """Similarity to a list's centre from which a face is compared with the list."""
     compared: float = 0.0
     """Pairs of codes compared by this run."""
     join_seconds: float = 0.0

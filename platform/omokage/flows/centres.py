@@ -37,6 +37,8 @@ class Centres:
 
     coder: Coder
     centroids_LD: NDArray[np.float32]
+    floor: float
+    """Product of codes from which a face can probe a list."""
     assign: Assign
 
     @property
@@ -58,7 +60,8 @@ def centres(data: Dataset, shards: list[Shard], people: int, speed: plan.Speed, 
     sample_ND, _ = vectors.sample(data, shards, chance_N, max(SAMPLE, training.sampled(chosen)))
     coder = Coder.fit(speed.kind, sample_ND)
     centroids = training.train(sample_ND, chosen)
-    return Centres(coder, centroids, Assigner(coder, centroids))
+    floor = _floor(coder, sample_ND, centroids)
+    return Centres(coder, centroids, floor, Assigner(coder, centroids, floor))
 
 
 def _around(data: Dataset, shards: list[Shard], speed: plan.Speed, chance_N: NDArray[np.float64]) -> Centres:
@@ -76,7 +79,12 @@ def _around(data: Dataset, shards: list[Shard], speed: plan.Speed, chance_N: NDA
     strays_ND = _strays(vectors.blocks(data, shards), people, label_N, chance_N, extra * POINTS)
     extra = min(extra, len(strays_ND) // 2)
     centroids = np.concatenate([people.mean_PD, training.train(strays_ND, extra)]) if extra > 1 else people.mean_PD
-    return Centres(coder, centroids, Around(coder, centroids, people))
+    floor = _floor(coder, sample_ND, centroids)
+    return Centres(coder, centroids, floor, Around(coder, centroids, people, floor))
+
+
+def _floor(coder: Coder, sample_ND: NDArray[np.float32], centroids: NDArray[np.float32]) -> float:
+    return training.floor_of(coder.encode(sample_ND)[0], coder.encode(centroids)[0])
 
 
 def _strays(

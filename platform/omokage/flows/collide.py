@@ -49,8 +49,8 @@ class Terms:
     among_new: bool
     """Whether pairs of two new faces count."""
     threshold: float
-    ranks: int
-    gap: float
+    floor: float
+    """Of the rule: which lists faces probe."""
     coder: Coder
     labels: str
     """sha256 of the labels."""
@@ -65,7 +65,7 @@ class Terms:
 
 def join_of(terms: Terms, faces: Faces, label_N: NDArray[np.int32], most: int) -> Join:
     """Return the join that the terms describe; ``most`` pairs are too many for a unit."""
-    rule = Rule(terms.ranks, terms.gap)
+    rule = Rule(terms.floor)
     count = len(terms.segments)
     new, old = (
         Side(faces, numbers, rule, terms.threshold, terms.device)

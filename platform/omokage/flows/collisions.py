@@ -37,7 +37,7 @@ FIRST_LOOK: Final = 20_000_000
 BYTES: Final = 120
 """That a pair takes on disk at most, in all files together."""
 
-EXACT: Final = Rule(1, 0.0)
+EXACT: Final = Rule()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +80,7 @@ def collisions(
     gallery, names = index.gallery, tuple(part.name for part in index.head.parts)
     state = _usable_state(index, settings)
     seen = _sampled(gallery.faces["face_id"], index.faces, index.head.coder, gallery.label_N, settings)
-    rule = Rule(state["ranks"], state["gap"]) if state else _rule(seen, index.faces, settings)
+    rule = Rule(state["floor"]) if state else _rule(seen, index.faces, settings)
     if rule is None:
         return None
     terms = Terms(
@@ -88,8 +88,7 @@ def collisions(
         new_from=state["segments"] if state else 0,
         among_new=True,
         threshold=state["threshold"] if state else settings.threshold,
-        ranks=rule.ranks,
-        gap=rule.gap,
+        floor=rule.floor,
         coder=index.head.coder,
         labels=labels_key(gallery.label_N),
         device=settings.device,
@@ -125,8 +124,7 @@ def leaks(here: Index, other: Index, settings: JoinSettings, on_progress: OnProg
         new_from=len(here.head.parts),
         among_new=False,
         threshold=settings.threshold,
-        ranks=rule.ranks,
-        gap=rule.gap,
+        floor=rule.floor,
         coder=here.head.coder,
         labels=labels_key(side_N),
         device=settings.device,
@@ -172,8 +170,7 @@ def _remember(
         "faces": len(index.faces),
         "threshold": terms.threshold,
         "recall": settings.recall,
-        "ranks": terms.ranks,
-        "gap": terms.gap,
+        "floor": terms.floor,
         "joins": joins,
         "calibration": asdict(calibration) if calibration else None,
     }

@@ -73,7 +73,9 @@ def up_to_date(data: Dataset, speed: plan.Speed, rebuild: bool = False, lists: i
             made = centres(data, shards, people(data), speed, lists)
             work.save(f"centroids-{made.name}", made.centroids_LD)
             count = sum(shard.faces for shard in shards)
-            head = IndexHead(data.head.recipe["encoder"], made.coder, len(made.centroids_LD), made.name, count)
+            head = IndexHead(
+                data.head.recipe["encoder"], made.coder, len(made.centroids_LD), made.name, made.floor, count
+            )
             part = _segment(data, work, head, fresh, lambda: made.assign)
         else:
             part = _segment(data, work, head, fresh, partial(_assigner, work, head))
@@ -149,7 +151,7 @@ def _segment(
 
 def _assigner(work: Workspace, head: IndexHead) -> Assigner:
     """Return what finds the lists of any faces."""
-    return Assigner(head.coder, work.load(f"centroids-{head.centres}"))
+    return Assigner(head.coder, work.load(f"centroids-{head.centres}"), head.floor)
 
 
 def _open(data: Dataset, work: Workspace, head: IndexHead, added: int) -> Index:

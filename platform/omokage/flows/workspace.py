@@ -49,6 +49,8 @@ class IndexHead:
     """1: nothing is left out, every search is exact."""
     centres: str
     """Name of what they lie around."""
+    floor: float
+    """Product of codes from which a face can probe a list."""
     trained_on: int
     """Faces that there were when the lists were made."""
     parts: tuple[Part, ...] = ()

@@ -9,6 +9,7 @@ with any lists.
 Shape key: N faces, B faces of a block, P people, L lists, D numbers of a vector, E numbers of a code, K near lists.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -16,12 +17,16 @@ import torch
 from numpy.typing import NDArray
 
 from omokage.index.coder import Coder
-from omokage.index.lists import MOST_PROBES, Assigner, Probes, near
+from omokage.index.lists import Assigner, Probes, reached
 from omokage.index.product import products
 from omokage.index.threads import each
 
-NEAR: Final = 64
-"""Lists that a face of a person sees, its own among them."""
+LEEWAY: Final = 0.6
+"""Of the floor from which faces probe lists: from there on a list is near a person's."""
+
+LEAST_NEAR: Final = 16
+MOST_NEAR: Final = 1024
+"""Lists that the faces of a person see, its own among them, at least and at most."""
 
 FEW: Final = 2
 """Faces up to which a person's mean says more of each face than of the person."""
@@ -109,11 +114,11 @@ def summed(
 class Around:
     """Finds the lists of faces, where the first lists are those of the faces' people, and have their numbers."""
 
-    def __init__(self, coder: Coder, centroids_LD: NDArray[np.float32], people: People) -> None:
-        self.all = Assigner(coder, centroids_LD, exact=True)
+    def __init__(self, coder: Coder, centroids_LD: NDArray[np.float32], people: People, floor: float) -> None:
+        self.all = Assigner(coder, centroids_LD, floor, exact=True)
         self.people = people
         self.unit = np.float32(coder.unit)
-        self.near_PK = self._near()
+        self.near = self._near()
 
     def __call__(
         self,
@@ -122,37 +127,58 @@ class Around:
         label_B: NDArray[np.int32],
     ) -> Probes:
         """Return the probes of faces by their vectors, codes and people; negative labels are nobody's."""
-        sim_BK = self._seen(torch.from_numpy(codes_BE), label_B)
-        rest_B = self.people.rest(sim_BK[:, 0], label_B)
-        stray_B = self.people.strays(sim_BK[:, 0], label_B) | (rest_B < sim_BK[:, 1:].max(1, initial=-1))
-        best, place_BP = torch.topk(torch.from_numpy(sim_BK), min(MOST_PROBES, sim_BK.shape[1]), dim=1)
-        sim_BP, list_BP = best.numpy(), np.take_along_axis(self.near_PK[label_B], place_BP.numpy(), 1)
-        if stray_B.any():
-            sim_BP[stray_B], list_BP[stray_B] = self.all.best(vectors_BD[stray_B], codes_BE[stray_B])
-        return near(sim_BP, list_BP)
+        stray_B = np.ones(len(label_B), bool)
+        rows, lists, sims = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
+        for label, row_n in _runs(label_B):
+            list_k = self.near[label]
+            found_nk = products(torch.from_numpy(codes_BE[row_n]), self.all.codes_LE[list_k])
+            stray_B[row_n] = self._strays(found_nk.numpy().astype(np.float32) * self.unit, label)
+            row_K, place_K, found_K = reached(found_nk, self.all.floor)
+            rows.append(row_n[row_K])
+            lists.append(list_k[place_K].numpy())
+            sims.append(found_K * self.unit)
+        row_K, list_K, sim_K = np.concatenate(rows), np.concatenate(lists), np.concatenate(sims)
+        known = ~stray_B[row_K]
+        stray = np.flatnonzero(stray_B)
+        alone = self.all(vectors_BD[stray], codes_BE[stray], label_B[stray])
+        return Probes.of(
+            np.concatenate([row_K[known], np.repeat(stray, np.diff(alone.start_N1))]),
+            np.concatenate([list_K[known], alone.list_K]),
+            np.concatenate([sim_K[known], alone.sim_K]),
+            len(label_B),
+        )
 
-    def _seen(self, codes_BE: torch.Tensor, label_B: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return the similarity of each face to the centres near its person's, its own first; shape (B, K)."""
-        sim_BK = np.zeros((len(label_B), self.near_PK.shape[1]), np.float32)
-        order = np.argsort(label_B, kind="stable")
-        label_R, start_R = np.unique(label_B[order], return_index=True)
-        for label, start, end in zip(label_R, start_R, np.append(start_R[1:], len(order)), strict=True):
-            if label >= 0:
-                rows = order[start:end]
-                sim_BK[rows] = products(codes_BE[rows], self.all.codes_LE[self.near_PK[label]]).numpy()
-        sim_BK *= self.unit
-        return sim_BK
+    def _strays(self, sim_nk: NDArray[np.float32], label: int) -> NDArray[np.bool_]:
+        """Return which faces of a person are strays, by their similarity to the lists near it, its own first."""
+        label_n = np.full(len(sim_nk), label)
+        rest_n = self.people.rest(sim_nk[:, 0], label_n)
+        elsewhere_n: NDArray[np.bool_] = rest_n < sim_nk[:, 1:].max(1, initial=-1)
+        return elsewhere_n | self.people.strays(sim_nk[:, 0], label_n)
 
-    def _near(self) -> NDArray[np.int64]:
-        """Return the lists near each person's, its own first; shape (P, K)."""
+    def _near(self) -> list[torch.Tensor]:
+        """Return the lists near each person's, its own first.
+
+        A face that reaches the floor at a list will mostly be of a person who comes near it: nearer than ``LEEWAY``
+        of the floor, since faces are less alike than their means.
+        """
         codes_LE, people = self.all.codes_LE, len(self.people.count_P)
-        width = min(NEAR, len(codes_LE))
+        most = min(MOST_NEAR, len(codes_LE))
 
-        def block(start: int) -> NDArray[np.int64]:
+        def block(start: int) -> list[torch.Tensor]:
             found_RL = products(codes_LE[start : min(start + ROWS, people)], codes_LE)
             own = torch.arange(len(found_RL))
             found_RL[own, own + start] = 2**30  # more than any product of codes
-            lists: NDArray[np.int64] = torch.topk(found_RL, width, dim=1).indices.numpy()
-            return lists
+            best, lists = torch.topk(found_RL, most, dim=1)
+            count = (best >= max(0.0, LEEWAY * self.all.floor)).sum(1).tolist()
+            return [row[: max(some, LEAST_NEAR)].clone() for row, some in zip(lists, count, strict=True)]
 
-        return np.concatenate([np.zeros((0, width), np.int64), *each(block, range(0, people, ROWS))])
+        return [near for some in each(block, range(0, people, ROWS)) for near in some]
+
+
+def _runs(label_B: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield each person with its rows; of nobody none."""
+    order = np.argsort(label_B, kind="stable")
+    label_R, start_R = np.unique(label_B[order], return_index=True)
+    for label, row_n in zip(label_R.tolist(), np.split(order, start_R[1:]), strict=True):
+        if label >= 0:
+            yield label, row_n

@@ -30,11 +30,17 @@ EFFORT: Final = 48
 DIRECTIONS: Final = 128
 """In which k-means runs, where vectors have more."""
 
-MOST_PROBES: Final = 24
-"""Lists that a face can probe, its home among them."""
+PROBES: Final = 24
+"""Lists that a face can probe, on average, its home among them."""
 
-WIDEST: Final = 0.6
-"""Lists whose centroid is less similar than the home's by more than this are never probed."""
+MOST_PROBES: Final = 1024
+"""And at most. Faces that many others are like, in the middle of a crowd, probe many; most faces few."""
+
+IN_GRAPH: Final = 64
+"""Lists of a face that the graph is asked for."""
+
+LOOKED_AT: Final = 20_000_000
+"""Similarities of faces and lists that tell how alike they are."""
 
 ROWS: Final = 1024
 """Faces of a block."""
@@ -100,13 +106,21 @@ class Probes:
         start_N1 = np.concatenate([[0], np.cumsum(count)])
         return Probes(start_N1, self.list_K[entries], self.sim_K[entries])
 
-    def gaps(self) -> NDArray[np.float32]:
-        """How much less similar each entry's centroid is than the home's, 0 or more."""
-        return np.repeat(self.sim_K[self.start_N1[:-1]], np.diff(self.start_N1)) - self.sim_K
-
     def ranks(self) -> NDArray[np.int64]:
         """The place of each entry among its face's, 0 for the home."""
         return within(np.diff(self.start_N1))
+
+    @staticmethod
+    def of(row_K: NDArray[np.int64], list_K: NDArray[np.int64], sim_K: NDArray[np.float32], count: int) -> "Probes":
+        """Return the probes of ``count`` faces, by entries in any order; the least similar of too many are left out."""
+        order = np.lexsort((list_K, -sim_K, row_K))
+        start_N1 = np.concatenate([[0], np.cumsum(np.bincount(row_K, minlength=count))])
+        probes = Probes(start_N1, list_K[order].astype(np.int32), sim_K[order].astype(np.float32))
+        if np.diff(start_N1).max(initial=0) <= MOST_PROBES:
+            return probes
+        kept = np.flatnonzero(probes.ranks() < MOST_PROBES)
+        start_N1 = np.searchsorted(kept, start_N1)
+        return Probes(start_N1, probes.list_K[kept], probes.sim_K[kept])
 
     @staticmethod
     def join(parts: "list[Probes]") -> "Probes":
@@ -124,12 +138,28 @@ def within(count_N: NDArray[np.int64]) -> NDArray[np.int64]:
     return result
 
 
-class Assigner:
-    """Finds the lists of faces: close is close enough here, recall is measured on what comes out."""
+def floor_of(
+    codes_NE: NDArray[np.int8] | NDArray[np.float32], codes_LE: NDArray[np.int8] | NDArray[np.float32]
+) -> float:
+    """Return the product of codes that ``PROBES`` lists a face reach on average, by a sample of faces and all lists."""
+    if len(codes_LE) <= PROBES:
+        return -float("inf")
+    some_NE = torch.from_numpy(codes_NE[: max(1, LOOKED_AT // len(codes_LE))])
+    found = products(some_NE, torch.from_numpy(codes_LE)).numpy().ravel()
+    place = len(found) - PROBES * len(some_NE)
+    return float(np.partition(found, place)[place])
 
-    def __init__(self, coder: Coder, centroids_LD: NDArray[np.float32], exact: bool = False) -> None:
-        """Take the centres; many of them are looked up in a graph, unless ``exact``."""
+
+class Assigner:
+    """Finds the lists of faces, whoever they are: close is close enough here, recall is measured on what comes out."""
+
+    def __init__(self, coder: Coder, centroids_LD: NDArray[np.float32], floor: float, exact: bool = False) -> None:
+        """Take the centres, and the product of codes from which a face probes a list.
+
+        Many centres are looked up in a graph, unless ``exact``.
+        """
         self.coder = coder
+        self.floor = floor
         codes_LE, _ = coder.encode(centroids_LD)
         self.codes_LE = torch.from_numpy(codes_LE)
         self.graph = _graph(coder.dim) if len(centroids_LD) >= GRAPH and not exact else None
@@ -142,31 +172,27 @@ class Assigner:
         codes_NE: NDArray[np.int8] | NDArray[np.float32],
         label_N: NDArray[np.int32],
     ) -> Probes:
-        """Return the probes of faces by their vectors and codes, whoever they are."""
-        return near(*self.best(vectors_ND, codes_NE))
-
-    def best(
-        self, vectors_ND: NDArray[np.float32], codes_NE: NDArray[np.int8] | NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return similarity and number of the nearest lists of each face, up to ``MOST_PROBES``, nearest first."""
+        """Return the probes of faces by their vectors and codes."""
         if self.graph is not None:
-            sim_NP, list_NP = self.graph.search(np.ascontiguousarray(vectors_ND), MOST_PROBES)
-            return sim_NP, list_NP
-        width = min(MOST_PROBES, len(self.codes_LE))
-        sim_NP, list_NP = np.empty((len(codes_NE), width), np.float32), np.empty((len(codes_NE), width), np.int64)
-        for start in range(0, len(codes_NE), ROWS):
-            some = slice(start, start + ROWS)
-            best, lists = torch.topk(products(torch.from_numpy(codes_NE[some]), self.codes_LE), width, dim=1)
-            sim_NP[some], list_NP[some] = best, lists
-        sim_NP *= np.float32(self.coder.unit)
-        return sim_NP, list_NP
+            sim_NP, list_NP = self.graph.search(np.ascontiguousarray(vectors_ND), IN_GRAPH)
+            good_NP = (list_NP >= 0) & (sim_NP >= self.floor * self.coder.unit)
+            good_NP[:, 0] = True
+            row_K, place_K = np.nonzero(good_NP)
+            return Probes.of(row_K, list_NP[row_K, place_K], sim_NP[row_K, place_K], len(vectors_ND))
+        blocks = (torch.from_numpy(codes_NE[i : i + ROWS]) for i in range(0, len(codes_NE), ROWS))
+        return Probes.join([self._block(block) for block in blocks])
+
+    def _block(self, codes_BE: torch.Tensor) -> Probes:
+        row_K, list_K, found_K = reached(products(codes_BE, self.codes_LE), self.floor)
+        return Probes.of(row_K, list_K, found_K * np.float32(self.coder.unit), len(codes_BE))
 
 
-def near(sim_BP: NDArray[np.float32], list_BP: NDArray[np.int64]) -> Probes:
-    """Return the lists that are near enough to be probed, of those found, the nearest first."""
-    near_BP = (sim_BP >= sim_BP[:, :1] - WIDEST) & (list_BP >= 0)
-    start_B1 = np.concatenate([[0], np.cumsum(near_BP.sum(1))])
-    return Probes(start_B1, list_BP[near_BP].astype(np.int32), sim_BP[near_BP])
+def reached(found_BL: torch.Tensor, floor: float) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Return row, column and value of the products from ``floor`` on, and of the biggest of each row in any case."""
+    near_BL = found_BL >= floor
+    near_BL[torch.arange(len(found_BL)), found_BL.argmax(1)] = True
+    row, column = torch.nonzero(near_BL, as_tuple=True)
+    return row.numpy(), column.numpy(), found_BL[row, column].numpy().astype(np.float32)
 
 
 def _graph(dim: int) -> faiss.IndexHNSWFlat:

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from omokage.index.around import EXTRA, NEAR, STRAY
+from omokage.index.around import EXTRA, STRAY
 from omokage.index.coder import Coder, Kind
 from omokage.index.lists import GRAPH, POINTS, ROUNDS
 from omokage.index.product import rate
@@ -22,6 +22,9 @@ PROBED: Final = 8
 
 FACES_A_LIST: Final = 8
 """What lists are aimed at, at least."""
+
+SEEN: Final = 128
+"""Lists near a person that each of its faces is compared with, about."""
 
 MEANS: Final = 2 << 30
 """Bytes that the means of people may take."""
@@ -69,7 +72,7 @@ def lists_seconds(faces: int, people: int, dim: int, pairs_a_second: float) -> f
     """Return how long a join by lists takes, finding them included."""
     lists = _lists(faces, people)
     if around_people(faces, people, dim):
-        find = people * lists + faces * (STRAY * lists + NEAR)
+        find = people * lists + faces * (STRAY * lists + SEEN)
     else:
         find = min(lists, GRAPH) * (min(faces, lists * POINTS) * ROUNDS * ASSIGN / TRAIN + faces)
     return float(find / ASSIGN + faces * (faces / lists) * PROBED) / pairs_a_second

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from omokage.index.coder import Coder
 from omokage.index.faces import Faces
-from omokage.index.lists import MOST_PROBES, WIDEST
 from omokage.index.product import above, score
 from omokage.index.side import Rule
 from omokage.index.threads import each
@@ -32,9 +31,8 @@ ENOUGH: Final = 30
 SPARE: Final = 4.0
 """Cost of a rule that may be taken, where one of cost 1 finds enough of the sample's pairs: a sample is not all."""
 
-RANKS: Final = (1, 2, 3, 4, 6, 8, 12, 16, MOST_PROBES)
-GAPS: Final = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, WIDEST)
-"""Rules to choose from."""
+STEPS: Final = 64
+"""Floors to choose from."""
 
 Z95: Final = 1.96
 
@@ -107,64 +105,44 @@ def _thinned(pairs: NDArray[np.int64], label_S: NDArray[np.int32], label_N: NDAr
     return pairs[:, order[~own | (place < OWN)]]
 
 
-@dataclass(frozen=True)
-class Reach:
-    """By which entry of their probes true pairs meet: the better of both ways."""
-
-    rank_2M: NDArray[np.int64]
-    gap_2M: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, truth: Truth, faces: Faces) -> "Reach":
-        """Return how each true pair's faces see the other's home."""
-        ways = (truth.a_M, truth.b_M), (truth.b_M, truth.a_M)
-        ranks, gaps = zip(*(_seen(faces, mine, faces.home(other)) for mine, other in ways), strict=True)
-        return cls(np.stack(ranks), np.stack(gaps))
-
-    def met(self, rule: Rule) -> NDArray[np.bool_]:
-        """Return which pairs a join by this rule compares."""
-        home = self.rank_2M == 0
-        near: NDArray[np.bool_] = (home | ((self.rank_2M < rule.ranks) & (self.gap_2M <= rule.gap))).any(0)
-        return near
+def reach(truth: Truth, faces: Faces) -> NDArray[np.float32]:
+    """Return the highest floor at which a join meets each true pair: 2 at home, -2 where it never does."""
+    ways = (truth.a_M, truth.b_M), (truth.b_M, truth.a_M)
+    return np.maximum(*(_seen(faces, mine, faces.home(other)) for mine, other in ways))
 
 
-def _seen(
-    faces: Faces, rows: NDArray[np.int64], lists: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return rank and gap of the list beside each row among the row's probes; far out where it is none of them."""
+def _seen(faces: Faces, rows: NDArray[np.int64], lists: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the similarity of each row to the list beside it if the row can probe it; 2 if it is its home, else -2."""
     unique, place = np.unique(rows, return_inverse=True)
     probes = faces.probes(unique).take(place)
     hit = np.flatnonzero(probes.list_K == np.repeat(lists, np.diff(probes.start_N1)))
     pair = np.searchsorted(probes.start_N1, hit, side="right") - 1
-    rank = np.full(len(rows), MOST_PROBES, np.int64)
-    gap = np.full(len(rows), np.inf, np.float32)
-    rank[pair], gap[pair] = probes.ranks()[hit], probes.gaps()[hit]
-    return rank, gap
+    seen = np.full(len(rows), -2, np.float32)
+    seen[pair] = np.where(probes.start_N1[pair] == hit, 2, probes.sim_K[hit])
+    return seen
 
 
 def choose(truth: Truth, faces: Faces, target: float) -> Rule | None:
     """Return the rule that finds most of the sample's pairs among those that cost little; None if none finds enough.
 
-    Little is up to ``SPARE`` times what the cheapest sufficient one costs. Where few
-    faces have pairs of two people, and for the sake of stray faces, which do not weigh much among those, pairs of one
-    person count too: of all pairs it may miss ten times as much.
+    Little is up to ``SPARE`` times what the cheapest sufficient one costs. Where few faces have pairs of two people,
+    and for the sake of stray faces, which do not weigh much among those, pairs of one person count too: of all pairs it
+    may miss ten times as much.
     """
-    reach = Reach.of(truth, faces)
+    reach_M = reach(truth, faces)
     probes = faces.probes(truth.sample_S)
-    size_K, rank_K, gap_K = faces.sizes()[probes.list_K], probes.ranks(), probes.gaps()
+    size_K = np.where(probes.ranks() == 0, 0, faces.sizes()[probes.list_K])
+    order = np.argsort(-probes.sim_K, kind="stable")
+    sim_K, cost_K = probes.sim_K[order], np.cumsum(size_K[order])
     allowed = 1 - target
     few = len(np.unique(truth.a_M[truth.differ_M])) < ENOUGH
-    good: list[tuple[float, float, Rule]] = []
-    for rule in (Rule(ranks, gap) for ranks in RANKS for gap in GAPS):
-        missed = ~reach.met(rule)
-        of_two, of_all = _mean(missed[truth.differ_M]), _mean(missed)
-        if of_two <= allowed and of_all <= allowed * (1 if few else 10):
-            cost = float(size_K[(rank_K < rule.ranks) & (gap_K <= rule.gap)].sum())
-            good.append((cost, of_two + of_all, rule))
-    if not good:
-        return None
-    cheap = SPARE * min(cost for cost, _, _ in good)
-    return min((missed, -cost, rule) for cost, missed, rule in good if cost <= cheap)[2]
+    at_home = float(faces.sizes()[probes.home()].sum())
+    for place in np.unique(np.linspace(0, len(sim_K) - 1, STEPS).astype(int)).tolist():
+        missed = reach_M < sim_K[place]
+        if _mean(missed[truth.differ_M]) <= allowed and _mean(missed) <= allowed * (1 if few else 10):
+            spare = np.searchsorted(cost_K, SPARE * (at_home + cost_K[place]) - at_home, side="right") - 1
+            return Rule(float(sim_K[max(place, spare)]))
+    return None
 
 
 def _mean(missed: NDArray[np.bool_]) -> float:
@@ -177,7 +155,7 @@ def measure(truth: Truth, faces: Faces, rule: Rule) -> tuple[Recall, Recall]:
     The pairs of a face share its fate, so they count for less than their number: by the design effect, the variance
     of the share between faces against that of as many pairs that are independent. Interval: Wilson's.
     """
-    met = Reach.of(truth, faces).met(rule)
+    met = reach(truth, faces) >= rule.floor
     everything = np.ones(len(met), bool)
     effect = _design_effect(truth.a_M, met)
     two_people, both = (_recall(truth.a_M[which], met[which], effect) for which in (truth.differ_M, everything))

@@ -11,18 +11,16 @@ import torch
 from numpy.typing import NDArray
 
 from omokage.index.faces import Faces
-from omokage.index.lists import MOST_PROBES, WIDEST, Probes
+from omokage.index.lists import Probes
 from omokage.index.segment import Segment
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Rule:
-    """Which lists a face probes."""
+    """Which lists a face probes: its home, and of the others that it can probe those from a floor on."""
 
-    ranks: int = MOST_PROBES
-    """So many of the nearest, its home among them."""
-    gap: float = WIDEST
-    """And of those the ones whose centroid is less similar than the home's by at most this."""
+    floor: float = -1.0
+    """Similarity to the centroid."""
 
 
 class Side:
@@ -92,7 +90,7 @@ def probers(segment: Segment, rule: Rule, threshold: float) -> tuple[NDArray[np.
             segment.probes.sim_K[entries],
         )
         rank_K = part.ranks()
-        mine = np.flatnonzero((rank_K > 0) & (rank_K < rule.ranks) & (part.gaps() <= rule.gap))
+        mine = np.flatnonzero((rank_K > 0) & (part.sim_K >= rule.floor))
         list_M, slack = part.list_K[mine], 2 * segment.error + 1e-4  # similarities to centroids are by codes
         away = _angle(part.sim_K[mine] + slack) - _angle(least_L[list_M] - slack)
         mine = mine[away <= _angle(np.float32(threshold))]
