@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from trees import HOSTILE, decide, drop, files, ids, known, plant, relabel, tree
 
 from omokage.apply import journal
 from omokage.apply.asked import Asked
 from omokage.apply.move import move, undo
 from omokage.errors import ConfigError, DatasetError, SourceError, WorkError
 from omokage.ledger.decision import Decision
+from trees import HOSTILE, decide, drop, files, ids, known, plant, relabel, tree
 
 
 @pytest.fixture
@@ -29,7 +29,10 @@ def test_files_go_where_the_decisions_say_and_come_back(place, tmp_path):
     drop(data, "A/1.jpg")
     decide(data, Decision(do="drop_duplicate", faces=ids(data, "B/9.jpg"), into=ids(data, "B/1.jpg")[0]))
     relabel(data, "New", "loose.jpg")
-    decide(data, Decision(do="merge", person="A", into="B"), Decision(do="merge", person="C", into="B"))
+    decide(
+        data, *(Decision(do="merge", person=who, into="B") for who in "AC"), Decision(do="merge", person="B", into="D")
+    )
+    decide(data, Decision(do="undo", undoes=6))
     report = apply(data)
     assert files(place) == {
         "B/1.jpg",
@@ -194,6 +197,23 @@ def test_links_move_as_links_and_nothing_behind_one_is_touched(place, tmp_path):
     assert tree(place) == before
 
 
+def test_a_picture_that_a_link_shows_again_stays(place, tmp_path):
+    plant(place, "A/1.jpg", "A/2.jpg", "A/3.jpg", "A/real/4.jpg")
+    (place / "A/again.jpg").symlink_to("1.jpg")
+    (place / "A/by way").symlink_to("real")
+    (place / "B").symlink_to("A")
+    (place / "A/5.jpg").symlink_to(place / "A/2.jpg")
+    data = known(place, tmp_path / "data")
+    drop(data, "A/1.jpg", "A/3.jpg", "A/5.jpg", "A/real/4.jpg")
+    report = apply(data)
+    assert report.stays == {"a link shows it at another place, too": ["A/1.jpg", "A/3.jpg", "A/real/4.jpg"]}
+    (place / "B").unlink()
+    undo(data.folder.url)
+    data = known(place, tmp_path / "again")
+    drop(data, "A/1.jpg", "A/3.jpg", "A/real/4.jpg")
+    assert apply(data).stays == {"a link shows it at another place, too": ["A/1.jpg", "A/real/4.jpg"]}
+
+
 def test_an_undo_with_a_file_in_its_way_or_changed_moves_nothing(place, tmp_path):
     plant(place, "A/1.jpg", "A/2.jpg", "A/3.jpg", "B/1.jpg")
     data = known(place, tmp_path / "data")
@@ -240,7 +260,7 @@ def other_disk(tmp_path):
 
 def test_a_quarantine_on_another_disk(place, tmp_path, other_disk):
     plant(place, *HOSTILE)
-    (place / "Anna/link.jpg").symlink_to("x.jpg")
+    (place / "Anna/link.jpg").symlink_to(plant(tmp_path / "far", "1.jpg") / "1.jpg")
     (place / "Anna/x.jpg").chmod(0o640)
     plant(place, *HOSTILE)
     before = tree(place)

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from omokage.apply import check, disk, names
 from omokage.apply.bucket import objects
 from omokage.apply.journal import Plan, Step, Touched
+from omokage.apply.links import Links, breaks
 from omokage.apply.pictures import by_picture
 from omokage.errors import ConfigError, SourceError
 from omokage.source import Source, locate, stamp, unwritten, written
@@ -21,12 +22,13 @@ from omokage.storage import Folder
 from omokage.store import Dataset
 
 # Paths may be undecodable: str with surrogates, which pathlib would not make easier to follow.
-# ruff: noqa: PTH112, PTH114, PTH115, PTH120, PTH208
+# ruff: noqa: PTH112, PTH115, PTH120, PTH208
 
 ENDING: Final = ".quarantine"
 
 DIVIDED: Final = "its faces were decided differently"
 LINKED: Final = "a folder on its way is a link"
+SHOWN: Final = "a link shows it at another place, too"
 BREAKS: Final = "it is a link that would point elsewhere"
 
 
@@ -80,8 +82,7 @@ class Drafting:
         self._manifest = data.manifest()
         self._local = source.root.local
         self._there = {} if self._local else objects(source.root)
-        self._straight: dict[str, bool] = {}
-        """Folders of the source, and whether they lie where they seem to."""
+        self._links = Links(source.root.root, self._manifest["uri"].to_pylist()) if self._local else None
         self._places = names.Places(self._kind(source.root))
         self._hidden = names.Places(self._kind(quarantine))
         self._folder_of = self._known_folders()
@@ -118,21 +119,13 @@ class Drafting:
     def _may_move(self, row: dict[str, Any]) -> bool:
         if 0 < row["kept"] < row["faces"] or row["people"] > 1:
             self._stays.append(Stays(row["uri"], DIVIDED))
-            return False
-        if self._local and self._behind_link(row["uri"]):
+        elif self._links and self._links.behind(row["uri"]):
             self._stays.append(Stays(row["uri"], LINKED))
-            return False
-        return True
-
-    def _behind_link(self, uri: str) -> bool:
-        """Return whether the file lies, in truth, in another folder than it seems to."""
-        folder = posixpath.dirname(unwritten(uri))
-        if folder not in self._straight:
-            root = os.path.realpath(self._source.root.root)
-            self._straight[folder] = os.path.realpath(posixpath.join(root, folder)) == posixpath.normpath(
-                posixpath.join(root, folder)
-            )
-        return not self._straight[folder]
+        elif self._links and self._links.shows(row["uri"]):
+            self._stays.append(Stays(row["uri"], SHOWN))
+        else:
+            return True
+        return False
 
     def _step(self, row: dict[str, Any]) -> Step | None:
         place = locate(self._source.root, row["uri"])[1]
@@ -141,13 +134,13 @@ class Drafting:
             to = self._hidden.take("", unwritten(row["uri"]))
         else:
             folder = self._folder(row["identity"])
-            if self._local and self._is_link(folder):
+            if self._links and self._links.is_link(folder):
                 self._stays.append(Stays(row["uri"], LINKED))
                 return None
             first, slash, rest = unwritten(row["uri"]).partition("/")
             to = self._places.take(folder, rest if slash else first)
         size, changed, link = self._look(place)
-        if link is not None and not hide and _breaks(place, posixpath.join(self._source.root.root, to), link):
+        if link is not None and not hide and breaks(place, posixpath.join(self._source.root.root, to), link):
             self._stays.append(Stays(row["uri"], BREAKS))
             return None
         return Step(
@@ -160,7 +153,7 @@ class Drafting:
             link=link,
             identity=row["identity"],
             line=row["line"],
-            reason="drop_face" if hide and row["dropped"] else row["reason"],
+            reason=row["reason"] if not hide else "drop_face" if row["dropped"] else "drop_duplicate",
         )
 
     def _look(self, place: str) -> tuple[int, str, bytes | None]:
@@ -200,9 +193,6 @@ class Drafting:
             return False
         # On a disk that ignores case, "anna" is there although only "Anna" is.
         return not os.path.isdir(place) or name not in os.listdir(self._source.root.root)
-
-    def _is_link(self, folder: str) -> bool:
-        return os.path.islink(posixpath.join(self._source.root.root, folder))
 
     def _kind(self, root: Folder) -> Callable[[str], names.Kind | None]:
         """Return what tells whether something lies below ``root``."""
@@ -258,13 +248,6 @@ def _kind_on_disk(place: str) -> names.Kind | None:
     if stat.S_ISDIR(info.st_mode):
         return "folder"
     return "link" if stat.S_ISLNK(info.st_mode) and os.path.isdir(place) else "file"
-
-
-def _breaks(place: str, target: str, link: bytes) -> bool:
-    """Return whether a link would point to another place from ``target``."""
-    says = os.fsdecode(link)
-    ends = [posixpath.normpath(posixpath.join(posixpath.dirname(each), says)) for each in (place, target)]
-    return ends[0] != ends[1]
 
 
 def _up(place: str, root: str) -> Iterator[str]:
