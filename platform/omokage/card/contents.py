@@ -116,17 +116,19 @@ def _amount(facts: Facts) -> Iterator[Block]:
     ]
     for key in ("min", "25%", "median", "75%", "max"):
         rows.append((f"Faces a person, {key}", *(f"{c.plan.quantiles[key]:,.0f}" for c in (before, after))))
-    rows.append(("Biggest", *(_end(c.biggest) for c in (before, after))))
-    rows.append(("Smallest", *(_end(c.smallest) for c in (before, after))))
     if facts.decided:
         table = Table(("", "As the source gives it", "After the decisions"), tuple(rows))
     else:
         table = Table(("", "Count"), tuple((row[0], row[2]) for row in rows))
     yield Beside(table, _histogram(facts))
+    if after.biggest and after.smallest:
+        (most, many), (fewest, few) = after.biggest, after.smallest
+        yield Text(f"Most faces: {_apart(most)} ({many:,}). Fewest: {_apart(fewest)} ({few:,}).")
 
 
-def _end(person: tuple[str, int] | None) -> str:
-    return f"{person[0]} ({person[1]:,})" if person else "none"
+def _apart(name: str) -> str:
+    """Return a name within a sentence, whose direction of writing it must not turn round."""
+    return f"\N{FIRST STRONG ISOLATE}{name}\N{POP DIRECTIONAL ISOLATE}"
 
 
 def _histogram(facts: Facts) -> Bars:

@@ -31,9 +31,9 @@ UNEVEN: Final = 10.0
 """Times the median that the biggest person may have before it is called uneven."""
 
 NOTES: Final = (
-    "The sources contradict each other. One says that pairs count for more than people, so that 100 people with 100 "
-    "pictures each serve better than 10,000 people with one; the other trained with 10 people, then with 2,000, and "
-    "asks for 1,000 people with 100 pictures each.",
+    "The two articles that these sizes come from contradict each other. One says that pairs count for more than people, "
+    "so that 100 people with 100 pictures each serve better than 10,000 people with one; the other trained with 10 "
+    "people, then with 2,000, and asks for 1,000 people with 100 pictures each.",
     "Negative pairs are never short, and more of them add little. How unlike the people are limits how well a model "
     "tells people apart whom it has never seen; a count of pairs does not show that.",
 )
@@ -200,14 +200,18 @@ def _quantiles(faces: NDArray[np.int64], people: NDArray[np.int64]) -> dict[str,
     }
 
 
+def _have(people: int) -> str:
+    return "1 person has" if people == 1 else f"{people:,} people have"
+
+
 def _warnings(positive: int, single: int, few: int, quantiles: dict[str, float]) -> list[str]:
     found = []
     if not positive:
         found.append("nobody has two pictures, so there is nothing to learn from about what one person looks like")
     if single:
-        found.append(f"{single:,} people have one picture: they make no positive pair, and cannot be checked by it")
+        found.append(f"{_have(single)} one picture: that makes no positive pair, and a wrong label cannot be told")
     if few:
-        found.append(f"{few:,} people have fewer than {FEW} pictures: little of how they vary is seen")
+        found.append(f"{_have(few)} fewer than {FEW} pictures: little of how a person varies is seen")
     if quantiles["median"] and quantiles["max"] > UNEVEN * quantiles["median"]:
         found.append(
             f"uneven: one person has {quantiles['max']:,.0f} pictures, and the median is {quantiles['median']:,.0f}; "
