@@ -31,7 +31,7 @@ UNEVEN: Final = 10.0
 """Times the median that the biggest person may have before it is called uneven."""
 
 NOTES: Final = (
-    "The two articles that these sizes come from contradict each other. One says that pairs count for more than people, "
+    "The two articles that these sizes come from contradict each other. One says that pairs count more than people, "
     "so that 100 people with 100 pictures each serve better than 10,000 people with one; the other trained with 10 "
     "people, then with 2,000, and asks for 1,000 people with 100 pictures each.",
     "Negative pairs are never short, and more of them add little. How unlike the people are limits how well a model "
