@@ -252,7 +252,7 @@ def _same_shot(cluster: list[dict[str, Any]], least: float, known: _Known, made:
             why = "decided already"
         elif best is None or best not in known.there or best in made.lost:
             why = "what would be kept is gone"
-        elif why is None and (face in made.touched or _label(best, made, known) != _label(face, made, known)):
+        elif why is None and _label(best, made, known) != _label(face, made, known):
             why = "given to another person"
         if why is None:
             gone.append(row)
