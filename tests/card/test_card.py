@@ -273,6 +273,19 @@ def test_what_is_known_of_people_against_a_slow_count(decided):
         assert found.sharpness_P[p] == pytest.approx(np.mean([row["sharpness"] for row in of]), rel=1e-5)
 
 
+def test_faces_of_a_version_that_are_gone(tmp_path):
+    data = Crowd(folders=70, faces=3, dim=4).write(str(tmp_path / "data"))
+    freeze(data, "v1", "me")
+    first = data.head.shards[0]
+    manifest = data.manifest()
+    left = data.commit(manifest.filter(pa.compute.not_equal(manifest["shard"], first.name)), data.head.shards)
+    kept = 210 - first.faces
+    report = write(f"{left.folder.url}@v1", str(tmp_path / "card.html"), CardConfig(people=1))
+    assert (report.faces, report.identities) == (kept, kept // 3)
+    said = "".join(Page((tmp_path / "card.html").read_text()).texts)
+    assert f"{first.faces} faces of this version are no longer in the dataset" in said
+
+
 def test_a_dataset_that_nobody_looked_at(tmp_path):
     data = Crowd(folders=2, faces=1, dim=4).write(str(tmp_path / "data"))
     report = write(data.folder.url, str(tmp_path / "card.html"), CardConfig())

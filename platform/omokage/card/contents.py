@@ -121,6 +121,11 @@ def _amount(facts: Facts) -> Iterator[Block]:
     else:
         table = Table(("", "Count"), tuple((row[0], row[2]) for row in rows))
     yield Beside(table, _histogram(facts))
+    if facts.gone:
+        yield Text(
+            f"{facts.gone:,} faces of this version are no longer in the dataset, since their pictures were changed or "
+            "removed. They are not counted."
+        )
     if after.biggest and after.smallest:
         (most, many), (fewest, few) = after.biggest, after.smallest
         yield Text(f"Most faces: {_apart(most)} ({many:,}). Fewest: {_apart(fewest)} ({few:,}).")

@@ -81,6 +81,8 @@ class Facts:
 
     holds: Summary
     version: str | None
+    gone: int
+    """Faces of the version that the dataset no longer has; nothing counts them."""
     licences: dict[str, str]
     rejects: dict[str, int]
     before: Counts
@@ -103,8 +105,13 @@ class Facts:
         return self.book.lines > 0
 
 
-def gather(faces: Decided, version: str | None) -> Facts:
+def gather(faces: Decided, version: str | None, gone: int = 0) -> Facts:
     """Return the facts of a dataset, or of a version of it.
+
+    Args:
+        faces: All of them present.
+        version: Its name.
+        gone: Faces of the version that are not.
 
     Raises:
         DatasetError: A file is missing or damaged.
@@ -123,6 +130,7 @@ def gather(faces: Decided, version: str | None) -> Facts:
     return Facts(
         holds=holds,
         version=version,
+        gone=gone,
         licences=licences(data),
         rejects=holds.reasons,
         before=_counts(faces.version, "was"),

@@ -68,7 +68,8 @@ def write(address: str, file: str, config: CardConfig) -> CardReport:
     beside = file.rpartition(".")[0] + ".md"
     folder, name = place(file, faces.data, (".html", ".htm"), page.MADE_BY)
     _, note = place(beside, faces.data, (".md",), markdown.MADE_BY)
-    facts = gather(faces, version)
+    whole, faces = faces.version.num_rows, faces.present()
+    facts = gather(faces, version, whole - faces.version.num_rows)
     card = made(faces, facts, config)
     html = "".join(page.page(card)).encode(errors="replace")
     try:

@@ -64,7 +64,7 @@ def plan(argv: list[str]) -> str:
         from omokage.curate.decided import Decided
 
         faces, _ = Decided.at(asked.dataset)
-        found, data = planning.plan(asked.dataset, faces.faces_per_person()), faces.data
+        found, data = planning.plan(asked.dataset, faces.present().faces_per_person()), faces.data
     else:
         assert people is not None and pictures is not None
         found, data = planning.counted(f"{people:,} people with {pictures:,} pictures each", {pictures: people}), None

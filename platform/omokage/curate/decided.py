@@ -48,6 +48,14 @@ class Decided:
         """How many faces are kept."""
         return int(pc.sum(pc.equal(self.version["status"], "kept")).as_py() or 0)
 
+    def present(self) -> "Decided":
+        """Return the same without faces of an old version that the dataset no longer has."""
+        there_N = np.zeros(len(self._ids_N), bool)
+        for table in self.data.faces(["face_id"]):
+            row_F = self.rows(table)
+            there_N[row_F[row_F >= 0]] = True
+        return self if there_N.all() else Decided(self.data, self.version.filter(pa.array(there_N)))
+
     def faces_per_person(self) -> NDArray[np.int64]:
         """Return how many kept faces each identity has that has any; the order means nothing."""
         kept = self.version.filter(pc.equal(self.version["status"], "kept"))["identity"].drop_null()
