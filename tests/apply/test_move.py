@@ -9,6 +9,7 @@ from omokage.apply import journal
 from omokage.apply.asked import Asked
 from omokage.apply.move import move, undo
 from omokage.errors import ConfigError, DatasetError, SourceError, WorkError
+from omokage.ledger import version
 from omokage.ledger.decision import Decision
 from trees import HOSTILE, decide, drop, files, ids, known, plant, relabel, tree
 
@@ -230,6 +231,32 @@ def test_an_undo_with_a_file_in_its_way_or_changed_moves_nothing(place, tmp_path
     for line in ("'A/1.jpg' would go where something else lies now", "'A/2.jpg' has changed", "'A/3.jpg' is gone"):
         assert line in str(said.value)
     assert (tree(place), tree(hidden)) == before
+
+
+def test_an_undo_with_a_file_where_a_folder_was_moves_nothing(place, tmp_path):
+    plant(place, "A/1.jpg", "B/1.jpg")
+    data = known(place, tmp_path / "data")
+    drop(data, "A/1.jpg", "B/1.jpg")
+    apply(data)
+    (place / "A").write_bytes(b"a file now")
+    with pytest.raises(SourceError, match=r"'A/1.jpg' would go where something else lies now"):
+        undo(data.folder.url)
+    assert files(place) == {"A"}
+    report = undo(data.folder.url, partly=True)
+    assert (report.restored, [each.uri for each in report.left]) == (1, ["A/1.jpg"])
+    assert files(place) == {"A", "B/1.jpg"}
+    assert files(tmp_path / "pictures.quarantine") == {"000001/A/1.jpg"}
+
+
+def test_a_frozen_version_is_applied_as_it_was(place, tmp_path):
+    plant(place, "A/1.jpg", "A/2.jpg", "A/3.jpg")
+    data = known(place, tmp_path / "data")
+    drop(data, "A/1.jpg")
+    version.freeze(data, "v1")
+    drop(data, "A/2.jpg")
+    report = move(Asked.at(data.folder.url + "@v1"))
+    assert (report.version, report.moved) == ("v1", 1)
+    assert files(place) == {"A/2.jpg", "A/3.jpg"}
 
 
 def test_an_undo_keeps_what_came_into_a_folder_and_gives_times_back(place, tmp_path):

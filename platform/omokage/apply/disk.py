@@ -41,8 +41,10 @@ class Disk:
         """
         try:
             info = os.lstat(place)
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return None
+        except NotADirectoryError:  # a file lies where its folder was
+            return False
         if stat.S_ISLNK(info.st_mode):
             return step.link == os.fsencode(os.readlink(place))
         if step.link is not None or not stat.S_ISREG(info.st_mode) or info.st_size != step.size:
