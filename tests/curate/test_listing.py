@@ -74,11 +74,11 @@ def test_the_ledger_in_words(data):
         ({"face": FACES[0]}, [1, 4]),
         ({"face": FACES[5]}, [3]),
         ({"face": "nothing"}, []),
-        ({"person": A}, [1, 2, 4, 5]),  # FACES[0] is theirs, and FACES[8] was given to them
-        ({"person": B}, [2, 3, 7]),
+        ({"person": A}, [1, 2, 4, 5, 6]),  # FACES[0] is theirs, FACES[8] was given to them, and 6 takes 2 back
+        ({"person": B}, [2, 3, 6, 7]),
         ({"person": "new"}, [7]),
         ({"person": B, "face": FACES[4]}, [3]),
-        ({"person": A, "last": 1}, [5]),
+        ({"person": A, "last": 2}, [5, 6]),
     ],
 )
 def test_lines_about_somebody(data, asked, numbers):

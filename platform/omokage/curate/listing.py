@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from omokage.errors import DatasetError
 from omokage.ledger.book import Ledger
@@ -115,6 +116,7 @@ def listing(data: Dataset, last: int, face: str | None = None, person: str | Non
     if person is not None:
         theirs = faces.filter(pc.or_kleene(pc.equal(faces["was"], person), pc.equal(faces["identity"], person)))
         wanted &= _about(lines, theirs["face_id"]) | _naming(lines, person)
+    _with_undos(wanted, lines)
     rows = np.flatnonzero(wanted)[-last:] if last else np.zeros(0, np.int64)
     shown = zip(lines.take(rows).to_pylist(), decided.active_N[rows].tolist(), strict=True)
     return LedgerReport(
@@ -131,7 +133,15 @@ def listing(data: Dataset, last: int, face: str | None = None, person: str | Non
     )
 
 
-def _about(lines: pa.Table, ids: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _with_undos(wanted_N: NDArray[np.bool_], lines: pa.Table) -> None:
+    """Want the undo of every line that is wanted, too, and the undo of that."""
+    rows = np.flatnonzero(pc.is_valid(lines["undoes"]).to_numpy())
+    for row, undoes in zip(rows.tolist(), lines["undoes"].take(rows).to_pylist(), strict=True):
+        if 1 <= undoes <= row:
+            wanted_N[row] |= wanted_N[undoes - 1]
+
+
+def _about(lines: pa.Table, ids: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
     """Return whether each line names one of some faces."""
     lists = lines["faces"].combine_chunks()
     named = pc.is_in(pc.list_flatten(lists), value_set=ids).to_numpy(zero_copy_only=False)
@@ -141,13 +151,13 @@ def _about(lines: pa.Table, ids: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, 
     return about_N
 
 
-def _also(lines: pa.Table, ids: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _also(lines: pa.Table, ids: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
     """Return whether each line says that another face is a duplicate of one of some faces."""
     best = pc.and_(pc.equal(lines["do"], "drop_duplicate"), pc.is_in(lines["into"], value_set=ids))
     return np.asarray(best.to_numpy(), np.bool_)
 
 
-def _naming(lines: pa.Table, person: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _naming(lines: pa.Table, person: str) -> NDArray[np.bool_]:
     into = pc.and_kleene(pc.equal(lines["into"], person), pc.not_equal(lines["do"], "drop_duplicate"))
     named = pc.fill_null(pc.or_kleene(pc.equal(lines["person"], person), into), False)
     return np.asarray(named.to_numpy(), np.bool_)
