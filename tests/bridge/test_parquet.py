@@ -1,6 +1,9 @@
 """Embeddings from Parquet and to Parquet."""
 
 import hashlib
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -221,20 +224,22 @@ def test_lengths_of_vectors():
     assert good.tolist() == [True, False, True, False]
 
 
-def test_an_import_that_is_stopped_begins_again(tmp_path, monkeypatch):
+KILLED = """
+import os, signal, sys
+from omokage.bridge import parquet_in
+parquet_in.ROWS = 8
+kill = lambda done, of: done >= 24 and os.kill(os.getpid(), signal.SIGKILL)
+parquet_in.import_parquet(sys.argv[1], sys.argv[2], parquet_in.ParquetConfig(encoder_name="x"), kill)
+"""
+
+
+def test_an_import_that_is_killed_begins_again(tmp_path, monkeypatch):
     monkeypatch.setattr("omokage.bridge.parquet_in.ROWS", 8)
     whole = imported(tmp_path, table(40), "whole", encoder_name="x")
-
-    def stop(done: int, of: int) -> None:
-        assert of == 40
-        if done >= 24:
-            raise KeyboardInterrupt
-
-    asked = (str(tmp_path / "in.parquet"), str(tmp_path / "data"), ParquetConfig(encoder_name="x"))
-    with pytest.raises(KeyboardInterrupt):
-        import_parquet(*asked, stop)
+    asked = (str(tmp_path / "in.parquet"), str(tmp_path / "data"))
+    assert subprocess.run([sys.executable, "-c", KILLED, *asked], check=False).returncode == -signal.SIGKILL
     left = Dataset.open(asked[1])
     assert (len(left.head.shards), len(left.finished())) == (0, 3)
-    after = Dataset.open(import_parquet(*asked).dataset)
+    after = Dataset.open(import_parquet(*asked, ParquetConfig(encoder_name="x")).dataset)
     assert after.head.shards == Dataset.open(whole.dataset).head.shards
     assert after.manifest().equals(Dataset.open(whole.dataset).manifest())

@@ -91,8 +91,11 @@ def test_again_with_fewer_shards_and_never_over_other_files(data, tmp_path):
     faces, _ = Decided.at(data.folder.url)
     out = tmp_path / "out"
     for size, count in ((20, 11), (100, 3)):
+        out.mkdir(exist_ok=True)
+        (out / f".{'0' * 32}.part").write_bytes(b"of a killed run")
         export_webdataset(faces, None, str(out), WebDatasetConfig(shard_faces=size))
         assert len(tars(out)) == count
+        assert len(list(out.iterdir())) == count + 2
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/index.json").write_text("[]")
     (tmp_path / "file").write_text("x")

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from omokage.bridge.exported import ExportReport, streamed
 from omokage.curate.decided import Decided
 from omokage.errors import ConfigError
-from omokage.storage import Folder
+from omokage.storage import PART, Folder
 
 INDEX: Final = "index.json"
 CLASSES: Final = "classes.json"
@@ -180,7 +180,7 @@ def _claim(folder: Folder) -> None:
 
 
 def _sweep(folder: Folder, written: set[str]) -> None:
-    """Remove tar files of an earlier export that had more of them."""
+    """Remove tar files of an earlier export that had more of them, and what a killed one left half-written."""
     for name in folder.names(""):
-        if TAR.fullmatch(name) and name not in written:
+        if PART.fullmatch(name) or (TAR.fullmatch(name) and name not in written):
             folder.remove(name)
