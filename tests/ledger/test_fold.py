@@ -254,6 +254,11 @@ def test_a_face_is_taken_out_of_somebody_to_whom_it_did_not_belong():
     ]
 
 
+def test_a_part_of_the_book_is_refused():
+    with pytest.raises(ValueError, match="from the first"):
+        fold(book(keep("f1"), keep("f2")).slice(1))
+
+
 def test_long_chains_of_people_are_settled_at_once():
     count = 3000
     names = [f"p{n:05d}" for n in range(count)]

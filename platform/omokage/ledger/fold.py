@@ -48,6 +48,8 @@ class Fold:
     """What follows from the lines."""
 
     def __init__(self, lines: pa.Table) -> None:
+        if lines.num_rows and lines["number"][0].as_py() != 1:
+            raise ValueError("what follows from decisions needs all of them, from the first")
         self._lines = lines.select(READ).combine_chunks()
         self.lines = lines.num_rows
         """How many there are."""
