@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from omokage.sheet.words import count
 from omokage.storage import Folder
 
 
@@ -40,8 +41,8 @@ class ExportReport:
         return "\n".join(
             [
                 f"{self.out}: {self.faces:,} faces of {self.identities:,} identities as {self.format}, "
-                f"{self.files:,} files, {self.seconds:,.1f} s",
-                *(f"  left out: {name:<28}{count:>9,}" for name, count in self.left_out.items() if count),
+                f"{count(self.files, 'file')}, {self.seconds:,.1f} s",
+                *(f"  left out: {name:<28}{number:>9,}" for name, number in self.left_out.items() if number),
                 *(f"Refused: {file}: {why}" for file, why in self.refused.items()),
                 *(f"Note: {warning}" for warning in self.warnings),
             ]
