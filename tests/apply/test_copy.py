@@ -3,10 +3,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from omokage.apply.asked import Asked
+from omokage.apply.content import COPIED
 from omokage.apply.copy import CopyConfig, copy
 from omokage.errors import ConfigError, SourceError, WorkError
 from omokage.ledger import version
@@ -122,6 +124,18 @@ def test_files_of_others_are_never_written_over_or_removed(place, tmp_path, out)
     drop(data, "A/1.jpg")
     assert to(out, data).foreign == ("A/1.jpg",)
     assert (out / "A/1.jpg").read_bytes() == b"somebody's work"
+
+
+@pytest.mark.parametrize("path", ["../data/dataset.json", "/etc/hostname", "A/../../x", "file:%2Fetc%2Fhostname"])
+def test_a_forged_list_of_a_copy_removes_nothing_elsewhere(place, tmp_path, out, path):
+    plant(place, "A/1.jpg")
+    data = known(place, tmp_path / "data")
+    out.mkdir()
+    forged = pa.table([[path], ["u"], ["A"], ["A"], pa.array([None], pa.string()), [["f"]]], schema=COPIED)
+    pq.write_table(forged, out / OURS)
+    with pytest.raises(ConfigError, match="names other places"):
+        to(out, data)
+    assert files(out) == {OURS}
 
 
 def test_a_changed_source_is_refused_before_anything_is_written(place, tmp_path, out):

@@ -142,12 +142,19 @@ class Owned:
         if not there and not out.empty():
             raise ConfigError(f"{out.url} holds other files: give a new or empty folder, or an earlier copy of ours")
         rows = pa.concat_tables([COPIED.empty_table(), *there])
+        outside = [path for path in rows["path"].to_pylist() if not _lies_below(unwritten(path))]
+        if outside:  # whoever wrote it, nothing elsewhere is ever removed
+            raise ConfigError(f"{out.url} has a list of a copy that names other places, first {outside[0]!r}")
         sums: dict[str, set[str | None]] = {}
         for path, sha256 in zip(rows["path"].to_pylist(), rows["sha256"].to_pylist(), strict=True):
             sums.setdefault(path, set()).add(sha256)
         done = tables[PROVENANCE] if tables[BEGUN] is None else None
         final = {} if done is None else dict(zip(done["path"].to_pylist(), done["sha256"].to_pylist(), strict=True))
         return cls(sums, final, rows, tables[BEGUN] is not None)
+
+
+def _lies_below(path: str) -> bool:
+    return not posixpath.isabs(path) and not {"", ".", ".."} & set(path.split("/"))
 
 
 def table(items: Sequence[Item]) -> pa.Table:

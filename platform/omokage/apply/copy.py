@@ -19,7 +19,7 @@ from omokage.apply.report import CopyReport
 from omokage.apply.threads import side_by_side
 from omokage.errors import ConfigError, SourceError, StorageError, WorkError
 from omokage.source import Source, locate
-from omokage.storage import Folder
+from omokage.storage import PART, Folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,8 +71,7 @@ class _Copying:
         with self._told(), self._files.locked():
             owned = Owned.read(self._out)
             have = self._have(wanted, owned)
-            for path in owned.sha256 if owned.interrupted else ():
-                self._files.clean(path)
+            self._clean(owned)
             content.write(
                 self._out, BEGUN, content.each_once(pa.concat_tables([owned.rows, content.table(wanted.items)]))
             )
@@ -170,6 +169,14 @@ class _Copying:
                 troubles.append(check.Trouble(item.path, "was changed by somebody"))
         check.refuse(troubles, f"files in {self._out.url} are in the way; nothing was copied:", "Move them away.")
         return have
+
+    def _clean(self, owned: Owned) -> None:
+        """Remove what a killed copy may have left half-written."""
+        for path in owned.sha256 if owned.interrupted else ():
+            self._files.clean(path)
+        for name in self._out.names(""):
+            if PART.fullmatch(name):
+                self._out.remove(name)
 
     def _remove_old(self, owned: Owned, wanted: Content) -> tuple[int, list[str]]:
         """Return how many files of earlier copies were removed, and those that somebody has changed, which stay."""

@@ -89,9 +89,9 @@ def undo(
                 f"what apply {entry.number} moved is not as it was left; nothing was moved now:",
                 "Put these files back, or out of the way, and undo again; --partly brings back the rest.",
             )
-        if not entry.undoing:
-            entry = entry.mark("undoing")
         with _told(f"undo of apply {entry.number}", f"omokage undo {data.folder.url} --apply goes on from here"):
+            if not entry.undoing:
+                entry = entry.mark("undoing")
             disk.make_anew(plan.folders)
             left = carrier.carry(on_progress)
             disk.restore(plan.folders)
