@@ -32,7 +32,7 @@ class Named(Crowd):
         return {2: HOSTILE, 3: "../<img src=x onerror=alert(1)>"}.get(folder, super().name(folder))
 
 
-def dataset(place: Path, *, folders: int = 8, faces: int = 6) -> Dataset:
+def dataset(place: Path | str, *, folders: int = 8, faces: int = 6) -> Dataset:
     """Return a dataset of drawn blots, with findings of every kind written by hand, so that they are known."""
     crowd = Named(folders=folders, faces=faces, splits=0, strangers=0, repeats=0, chips=True, seed=5)
     data = crowd.write(str(place))

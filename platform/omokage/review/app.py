@@ -31,6 +31,9 @@ ASSETS: Final = {
     "items.js": "text/javascript; charset=utf-8",
     "person.js": "text/javascript; charset=utf-8",
     "book.js": "text/javascript; charset=utf-8",
+    "ask.js": "text/javascript; charset=utf-8",
+    "keys.js": "text/javascript; charset=utf-8",
+    "side.js": "text/javascript; charset=utf-8",
     "tile.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }

@@ -63,9 +63,9 @@ class Likeness:
     def people(self, code: int, count: int) -> list[tuple[int, float]]:
         """Return the people whose faces are most like a person's, in the mean, and the cosine of the two means."""
         near_P = self._means @ self._means[code]
-        near_P[code] = -2
+        near_P[code] = -1
         best = np.argsort(-near_P, kind="stable")[:count]
-        return [(int(each), float(near_P[each])) for each in best if near_P[each] > -2]
+        return [(int(each), float(near_P[each])) for each in best if near_P[each] > 0]
 
     @cached_property
     def _means(self) -> NDArray[np.float32]:

@@ -7,11 +7,12 @@ from collections import Counter
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from omokage.ledger.book import Ledger
 from omokage.ledger.decision import Decision
-from omokage.review.faces import Faces
+from omokage.review.faces import NOBODY, Faces
 from omokage.review.items import Items
 from omokage.review.judge import Judge, whole
 from omokage.review.people import People
@@ -186,12 +187,15 @@ class Session:
         return {"line": self.state.line, "version": self.state.version, "folded": self.state.now.line}
 
     def _with_names(self, line: int) -> dict[str, Any] | None:
-        """Return a line of the ledger, with the rows of the first of its faces for their pictures."""
+        """Return a line of the ledger, with rows of faces whom it is about, for their pictures."""
         said = self.state.say(line)
         if said is None:
             return None
         faces = said.pop("faces") or []
-        rows = self.state.rows_of(faces[:8])
+        rows = self.state.rows_of(faces[:4])
+        if said["do"] in ("merge", "different"):
+            codes = self.faces.codes_of(pa.array([said["person"], said["into"]], pa.string()))
+            rows = [int(self.faces.rows(code)[0]) for code in codes.tolist() if code != NOBODY]
         return said | {"faces": len(faces), "rows": rows}
 
     def _named(self, words: str) -> NDArray[np.bool_]:

@@ -53,6 +53,7 @@ export function toast(content, { kind = "plain", seconds = 4, action = null } = 
   const box = h(`div.toast.${kind}`, {}, h("span", {}, content));
   const close = () => box.remove();
   if (action) box.append(h("button.small", { onclick: () => { close(); action.run(); } }, action.label));
+  if (kind === "plain") toasts.querySelector(".plain")?.remove();  // what one did before is known
   toasts.append(box);
   while (toasts.children.length > 3) toasts.firstChild.remove();
   setTimeout(close, seconds * 1000);

@@ -1,5 +1,6 @@
 // One view for each kind of finding: what is seen, what can be decided, and what is proposed.
 
+import { choose } from "./ask.js";
 import { count, decimal, h, name, number, visible } from "./dom.js";
 import { picture, tile } from "./tile.js";
 
@@ -73,7 +74,7 @@ function people(item, page) {
     actions: () => {
       const [goes, remains] = stays(), picked = page.picked.size;
       return [
-        { id: "same", key: "S", label: ["Same person"], hint: [h("bdi", {}, visible(goes.name)), " \u2192 ", h("bdi", {}, visible(remains.name))], request: () => ({ stays: remains.code }), done: ["Merged ", name(goes.name), " into ", name(remains.name)] },
+        { id: "same", key: "S", label: ["Same person"], hint: [h("bdi", {}, visible(goes.name)), "\u2192", h("bdi", {}, visible(remains.name))], request: () => ({ stays: remains.code }), done: ["Merged ", name(goes.name), " into ", name(remains.name)] },
         { id: "swap", key: "W", label: ["Swap"], local: () => page.swap(a.code, b.code), minor: true },
         { id: "different", key: "D", label: ["Different"], hint: ["two people"], request: () => ({}), done: [name(a.name), " and ", name(b.name), " are different people"] },
         { id: "move", key: "M", label: picked ? [`Move ${picked}`] : ["Move"], hint: picked ? ["to the other"] : ["pick faces"], disabled: !picked, request: () => ({ picked: [...page.picked] }), done: [`Moved ${count(picked, "face")}`] },
@@ -104,10 +105,10 @@ function outlier(item, page) {
     numbered: [],
     persons: [a, b].filter(Boolean),
     actions: () => [
-      b && { id: "move", key: "M", label: ["Move"], hint: ["to ", h("bdi", {}, visible(b.name))], request: () => ({ into: b.code }), done: ["Moved to ", name(b.name)] },
+      b && { id: "move", key: "M", label: ["Move"], hint: ["to", h("bdi", {}, visible(b.name))], request: () => ({ into: b.code }), done: ["Moved to ", name(b.name)] },
       { id: "drop", key: "X", label: ["Drop"], hint: ["from the set"], request: () => ({}), done: ["Dropped a face of ", name(a.name)] },
       { id: "keep", key: "K", label: ["Keep"], hint: ["belongs here"], request: () => ({}), done: ["Kept a face of ", name(a.name)] },
-      { id: "move", as: "move-to", key: "R", label: ["Move to\u2026"], minor: true, ask: () => page.choose("Move this face to").then((into) => into && { into: into.value, done: ["Moved to ", name(into.name)] }) },
+      { id: "move", as: "move-to", key: "R", label: ["Move to\u2026"], minor: true, ask: () => choose("Move this face to").then((into) => into && { into: into.value, done: ["Moved to ", name(into.name)] }) },
     ].filter(Boolean),
   };
 }

@@ -1,5 +1,6 @@
 // A person's page: every face, as it is after all decisions; only the rows of faces that can be seen exist.
 
+import { choose, describe } from "./ask.js";
 import { count, decimal, h, name, number, toast, visible } from "./dom.js";
 import { read } from "./net.js";
 import { WORDS } from "./list.js";
@@ -122,7 +123,7 @@ export class Person {
     const face = { row: rows[at], near: near[at], status: STATUS[status[at]] };
     const each = tile(face, { on: (_, event) => this.pick(i, event.shiftKey) });
     each.title = "";
-    each.addEventListener("mouseenter", () => this.page.describe(each), { once: true });
+    each.addEventListener("mouseenter", () => describe(each), { once: true });
     return each;
   }
 
@@ -153,8 +154,8 @@ export class Person {
     return [
       { id: "drop", key: "X", label: some("Drop"), hint: many ? ["from the set"] : ["pick faces"], disabled: !many, request, done: [`Dropped ${count(many, "face")}`] },
       { id: "keep", key: "K", label: some("Keep"), hint: many ? ["or bring back"] : ["pick faces"], disabled: !many, request, done: [`Kept ${count(many, "face")}`] },
-      { id: "move", key: "M", label: [many ? `Move ${number(many)} to\u2026` : "Move to\u2026"], hint: many ? ["another person"] : ["pick faces"], disabled: !many, ask: () => this.page.choose(`Move ${count(many, "face")} to`).then((into) => into && request({ into: into.value, done: ["Moved to ", name(into.name)] })) },
-      { id: "same", key: "S", label: ["Merge into\u2026"], hint: ["whole person"], ask: () => this.page.choose(["Merge ", name(said.name), " into"]).then((into) => into && { person: this.code, into: into.value, done: ["Merged ", name(said.name), " into ", name(into.name)] }) },
+      { id: "move", key: "M", label: [many ? `Move ${number(many)} to\u2026` : "Move to\u2026"], hint: many ? ["another person"] : ["pick faces"], disabled: !many, ask: () => choose(`Move ${count(many, "face")} to`).then((into) => into && request({ into: into.value, done: ["Moved to ", name(into.name)] })) },
+      { id: "same", key: "S", label: ["Merge into\u2026"], hint: ["whole person"], ask: () => choose(["Merge ", name(said.name), " into"]).then((into) => into && { person: this.code, into: into.value, done: ["Merged ", name(said.name), " into ", name(into.name)] }) },
       { id: "all", key: "A", label: ["Pick all"], minor: true, local: () => this.all() },
     ];
   }
