@@ -30,7 +30,6 @@ from omokage.flows.index import up_to_date
 from omokage.index.plan import Speed
 from omokage.store import Dataset
 
-
 RARE = "1e-9"
 """False match rate for millions of faces: of 5e13 pairs, 50,000 are strangers then."""
 
