@@ -157,10 +157,10 @@ def test_faces_are_picked_by_number_and_moved(opened, data):
 
 def test_the_name_that_stays_is_shown_and_can_be_swapped(opened, data):
     page = opened.page
-    before = page.locator("#bar .same small").inner_text()
+    before = page.locator("#bar .same small").text_content()
     a, b = before.split("→")
     page.keyboard.press("w")
-    assert page.locator("#bar .same small").inner_text() == f"{b}→{a}"
+    assert page.locator("#bar .same small").text_content() == f"{b}→{a}"
     opened.press("Enter")
     opened.settled(1)
     assert (pages.lines(data)[0]["person"], pages.lines(data)[0]["into"]) == (b, a)
