@@ -69,7 +69,7 @@ class Carrier:
                 self._files.move(place, target, step)
             elif state == "both":
                 self._files.remove(place)
-            if state in ("ready", "both"):
+            if state not in WORDS:
                 self._files.settle(target, step)
         except OSError as error:
             raise WorkError(f"cannot move {self._name(step)!r}: {error.strerror or error}") from error
