@@ -32,7 +32,7 @@ def test_options_that_do_not_fit(data, words, said):
 
 
 def test_what_is_told(data, tmp_path, capsys):
-    assert apply([data.folder.url, "--move", "--dry-run"]) == "Nothing was moved (--dry-run); 1 files would be"
+    assert apply([data.folder.url, "--move", "--dry-run"]) == "Nothing was moved (--dry-run); 1 file would be"
     assert "'A/1.jpg' → quarantine 'A/1.jpg'" in capsys.readouterr().err
     assert json.loads(apply([data.folder.url, "--to", str(tmp_path / "out"), "--json"]))["files"] == 1
     assert "Now run omokage ingest" in apply([data.folder.url, "--move"])

@@ -103,7 +103,7 @@ def test_pictures_whose_faces_were_decided_differently_stay_and_are_named(place,
         Decision(do="drop_face", faces=gone),
     )
     report = apply(data)
-    assert report.stays == {"its faces were decided differently": ["A/group.jpg", "A/pair.jpg"]}
+    assert report.stays == {"faces decided differently": ["A/group.jpg", "A/pair.jpg"]}
     assert files(place) == {"A/group.jpg", "A/pair.jpg", "A/1.jpg"}
 
 
@@ -188,8 +188,8 @@ def test_links_move_as_links_and_nothing_behind_one_is_touched(place, tmp_path):
     relabel(data, "linked", "C/x/1.jpg")
     report = apply(data)
     assert report.stays == {
-        "it is a link that would point elsewhere": ["A/near.jpg"],
-        "a folder on its way is a link": ["C/x/1.jpg", "linked/1.jpg", "linked/2.jpg"],
+        "a link that would point elsewhere": ["A/near.jpg"],
+        "a folder on the way is a link": ["C/x/1.jpg", "linked/1.jpg", "linked/2.jpg"],
     }
     assert files(place) == {"A/1.jpg", "A/near.jpg", "B/1.jpg", "B/far.jpg", "B/up.jpg", "B/hard.jpg", "C/x/1.jpg"}
     assert (place / "B/far.jpg").readlink() == elsewhere / "1.jpg"
@@ -207,12 +207,12 @@ def test_a_picture_that_a_link_shows_again_stays(place, tmp_path):
     data = known(place, tmp_path / "data")
     drop(data, "A/1.jpg", "A/3.jpg", "A/5.jpg", "A/real/4.jpg")
     report = apply(data)
-    assert report.stays == {"a link shows it at another place, too": ["A/1.jpg", "A/3.jpg", "A/real/4.jpg"]}
+    assert report.stays == {"a link shows the picture at another place, too": ["A/1.jpg", "A/3.jpg", "A/real/4.jpg"]}
     (place / "B").unlink()
     undo(data.folder.url)
     data = known(place, tmp_path / "again")
     drop(data, "A/1.jpg", "A/3.jpg", "A/real/4.jpg")
-    assert apply(data).stays == {"a link shows it at another place, too": ["A/1.jpg", "A/real/4.jpg"]}
+    assert apply(data).stays == {"a link shows the picture at another place, too": ["A/1.jpg", "A/real/4.jpg"]}
 
 
 def test_an_undo_with_a_file_in_its_way_or_changed_moves_nothing(place, tmp_path):

@@ -17,6 +17,7 @@ from omokage.apply.journal import Plan, Step, Touched
 from omokage.apply.links import Links, breaks
 from omokage.apply.pictures import by_picture
 from omokage.errors import ConfigError, SourceError
+from omokage.sheet.words import count
 from omokage.source import Source, locate, stamp, unwritten, written
 from omokage.storage import Folder
 from omokage.store import Dataset
@@ -26,10 +27,10 @@ from omokage.store import Dataset
 
 ENDING: Final = ".quarantine"
 
-DIVIDED: Final = "its faces were decided differently"
-LINKED: Final = "a folder on its way is a link"
-SHOWN: Final = "a link shows it at another place, too"
-BREAKS: Final = "it is a link that would point elsewhere"
+DIVIDED: Final = "faces decided differently"
+LINKED: Final = "a folder on the way is a link"
+SHOWN: Final = "a link shows the picture at another place, too"
+BREAKS: Final = "a link that would point elsewhere"
 
 
 class Stays(NamedTuple):
@@ -55,13 +56,13 @@ class Draft:
     def text(self) -> str:
         """Return the plan for a person: how much of what, and how it begins."""
         steps, stays = self.plan.steps, self.stays
-        lines = [f"{len(steps):,} files of {self.plan.source} are to be moved"]
-        lines += [f"  {what:<28}{count:>9,}" for what, count in self.counts().items()]
+        lines = [f"{count(len(steps), 'file')} of {self.plan.source} to be moved"]
+        lines += [f"  {what:<28}{many:>9,}" for what, many in self.counts().items()]
         if steps:
             lines.append(f"Quarantine: {self.plan.quarantine}")
             lines += check.listed([f"{s.uri!r} → {'quarantine ' if s.quarantined else ''}{s.to!r}" for s in steps])
-        for why, count in Counter(each.why for each in stays).items():
-            lines.append(f"{count:,} pictures stay where they are: {why}")
+        for why, many in Counter(each.why for each in stays).items():
+            lines.append(f"{count(many, 'picture stays where it is', 'pictures stay where they are')}: {why}")
             lines += check.listed([repr(each.uri) for each in stays if each.why == why])
         lines += [f"Note: {who!r} cannot be a folder, and gets {folder!r}" for who, folder in self.renamed.items()]
         return "\n".join(lines)

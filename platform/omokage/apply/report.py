@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from omokage.apply.check import Trouble, listed
 from omokage.apply.journal import Plan
 from omokage.apply.plan import Draft
+from omokage.sheet.words import count
 from omokage.store import Dataset
 
 
@@ -67,13 +68,13 @@ class MoveReport:
         if not self.moved and not self.skipped:
             return f"Nothing to move: {self.source} is as it was decided"
         if self.dry_run:
-            return f"Nothing was moved (--dry-run); {self.moved:,} files would be"
-        lines = [f"{self.moved:,} files of {self.source} moved in {self.seconds:,.1f} s (apply {self.apply})"]
-        lines += [f"  {what:<28}{count:>9,}" for what, count in self.goes.items()]
+            return f"Nothing was moved (--dry-run); {count(self.moved, 'file')} would be"
+        lines = [f"{count(self.moved, 'file')} of {self.source} moved in {self.seconds:,.1f} s (apply {self.apply})"]
+        lines += [f"  {what:<28}{many:>9,}" for what, many in self.goes.items()]
         if self.resumed:
             lines.append("This finished an apply that was stopped; run it again if there are new decisions")
         if self.skipped:
-            lines.append(f"{len(self.skipped):,} files were left alone:")
+            lines.append(f"{count(len(self.skipped), 'file')} left alone:")
             lines += listed([f"{each.uri!r} {each.what}" for each in self.skipped])
         lines.append("Now run omokage ingest (only the moved files are read again); omokage undo --apply takes it back")
         return "\n".join(lines)
@@ -114,11 +115,11 @@ class UndoReport:
     def text(self) -> str:
         """Return the report for a person."""
         lines = [
-            f"{self.restored:,} files of {self.source} are back where apply {self.apply} took them from "
+            f"{count(self.restored, 'file')} of {self.source} back where apply {self.apply} took them from "
             f"({self.seconds:,.1f} s)"
         ]
         if self.left:
-            lines.append(f"{len(self.left):,} files could not be brought back:")
+            lines.append(f"{count(len(self.left), 'file')} could not be brought back:")
             lines += listed([f"{each.uri!r} {each.what}" for each in self.left])
         if self.ingest:
             lines.append("Now run omokage ingest (only the moved files are read again)")
@@ -154,11 +155,14 @@ class CopyReport:
 
     def text(self) -> str:
         """Return the report for a person."""
-        lines = [f"{self.files:,} {self.layout} of {self.people:,} people in {self.out}, {self.seconds:,.1f} s"]
+        lines = [
+        people = count(self.people, "person", "people")
+        lines = [f"{count(self.files, self.layout[:-1])} of {people} in {self.out}, {self.seconds:,.1f} s"]
+        ]
         lines.append(f"  {self.written:,} written now, {self.removed:,} of an earlier copy removed")
-        lines += [f"  left out: {count:,} {why}" for why, count in Counter(self.left_out).most_common()]
+        lines += [f"  left out: {many:,} {why}" for why, many in Counter(self.left_out).most_common()]
         lines += [f"Note: {who!r} cannot be a folder, and is {folder!r}" for who, folder in self.renamed.items()]
         if self.foreign:
-            lines.append(f"Note: {len(self.foreign):,} files were changed by somebody, and stay:")
+            lines.append(f"Note: {count(len(self.foreign), 'file')} changed by somebody, to stay:")
             lines += listed([repr(each) for each in self.foreign])
         return "\n".join(lines)
