@@ -155,10 +155,8 @@ class CopyReport:
 
     def text(self) -> str:
         """Return the report for a person."""
-        lines = [
         people = count(self.people, "person", "people")
         lines = [f"{count(self.files, self.layout[:-1])} of {people} in {self.out}, {self.seconds:,.1f} s"]
-        ]
         lines.append(f"  {self.written:,} written now, {self.removed:,} of an earlier copy removed")
         lines += [f"  left out: {many:,} {why}" for why, many in Counter(self.left_out).most_common()]
         lines += [f"Note: {who!r} cannot be a folder, and is {folder!r}" for who, folder in self.renamed.items()]
