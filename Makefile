@@ -1,5 +1,5 @@
 # make          what there is
-# make demo     draw people, ingest them, look at the result
+# make demo     draw people, ingest them, find what is wrong, look at the result
 # make test     the tests;  make check: format, lint, types, layers
 
 PYTHON ?= python3.11
@@ -31,6 +31,8 @@ demo: install
 	@$(BIN)/omokage ingest $(DEMO)/pictures $(DEMO)/dataset
 	@$(BIN)/omokage sheet $(DEMO)/dataset $(DEMO)/sheet.html
 	@$(BIN)/omokage find $(DEMO)/dataset
+	@$(BIN)/omokage decide $(DEMO)/dataset --same-face --outliers 5 --relabel --merge-people --dry-run
+	@$(BIN)/omokage report $(DEMO)/dataset $(DEMO)/card.html
 
 test: test-fast
 	$(BIN)/python -m pytest -m ray
