@@ -68,8 +68,9 @@ def _pairs(people: People) -> list[dict[str, Any]]:
     rows = []
     for at, (a, b) in enumerate(_neighbours(people)):
         one: dict[str, Any] = dict.fromkeys(schema.COLLISION_PAIRS.names, 0.5)
-        one |= {"rank": at + 1, "identity_a": a, "identity_b": b, "verdict": verdicts[at % 4], "group": None}
+        one |= {"rank": at + 1, "identity_a": a, "identity_b": b, "verdict": verdicts[at % 4]}
         one |= {"faces_a": len(people[a]), "faces_b": len(people[b]), "hits": 3, "best": 0.9 - at / 100}
+        one |= {"group": 1 if verdicts[at % 4] == "same_person" else None}
         one |= {"hit_faces_a": 3, "hit_faces_b": 1, "within_b": None, "reason": HOSTILE}
         rows.append(one)
     return rows

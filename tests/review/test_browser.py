@@ -151,6 +151,12 @@ def test_faces_are_picked_by_number_and_moved(opened, data):
     expect(page.locator(".face.picked")).to_have_count(1)
     opened.press("m")
     opened.settled(1)
+    expect(page.locator(".verdict")).to_have_text("stray face")
+    page.keyboard.press("r")
+    page.locator("dialog input").fill("a third")
+    opened.press("Enter")
+    opened.settled(2)
+    assert (pages.lines(data)[1]["do"], pages.lines(data)[1]["into"]) == ("relabel", "a third")
     line = pages.lines(data)[0]
     assert (line["do"], len(line["faces"])) == ("relabel", 1)
 

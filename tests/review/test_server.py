@@ -58,7 +58,10 @@ def test_the_key_in_the_address_gives_a_cookie_that_no_script_and_no_other_site_
     assert status == 200 and b"<!doctype html>" in content
     cookie = headers["set-cookie"]
     assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
-    assert shared.ask("GET", "/api/start", headers={"Cookie": cookie.split(";")[0]})[0] == 200
+    ours = cookie.split(";")[0]
+    assert shared.ask("GET", "/api/start", headers={"Cookie": ours})[0] == 200
+    among = f'other={{"a": "b;c"}}; x; =y; {ours}; z="'  # cookies of other pages of this machine
+    assert shared.ask("GET", "/api/start", headers={"Cookie": among})[0] == 200
 
 
 def test_only_an_address_that_nobody_else_can_own_is_answered(shared):
@@ -203,6 +206,8 @@ def test_every_kind_of_finding_is_shown_with_its_evidence(shared):
     )
     assert [face["near"] for face in people["a"]["faces"]] == [0.9, 0.8, 0.7, None, None, None]
     assert [pair[2] for pair in people["joined"]] == [0.9, 0.8, 0.7]
+    assert {person["name"] for person in people["group"]} >= {people["a"]["name"], people["b"]["name"]}
+    assert len(people["group"]) == 4
     stray = next(item for item in items if item.get("verdict") == "stray_face")
     assert stray["pick"] == [stray["b"]["faces"][0]["row"]] and stray["proposal"] == "move"
     cluster = next(item for item in items if item["kind"] == "same_face")

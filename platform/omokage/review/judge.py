@@ -5,7 +5,7 @@ A request is a JSON object:
     action   same, different, keep, drop, move
     picked   rows of faces
     stays    same: code of the person whose name stays
-    into     move: code of the person who gets the faces, or the name of a new one
+    into     move: code of the person who gets the faces, or the name of a new one; of two people, the other without it
     person   without a finding: code of the person whose page it is
     names    different, of a mixed folder: the name of each part, in order; the first keeps the folder's
 """
@@ -65,6 +65,8 @@ class Judge:
         picked = self._picked(said, (a, b))
         if action == "drop":
             return [Decision(do="drop_face", faces=self._ids(picked), finding=finding)]
+        if action == "move" and "into" in said:
+            return [Decision(do="relabel", faces=self._ids(picked), into=self._into(said), finding=finding)]
         if action == "move":
             sides = [([row for row in picked if self._faces.was_N[row] == own], to) for own, to in ((a, b), (b, a))]
             return [

@@ -50,6 +50,9 @@ class Session:
         """Lines that this session wrote, by kind."""
         self._judge = Judge(self.items)
         self._looked = 0.0
+        self._searching = threading.Lock()
+        self._searched: list[str] = []
+        """The names as one looks for them."""
         self._writing = threading.Lock()
 
     def start(self) -> dict[str, Any]:
@@ -200,8 +203,10 @@ class Session:
 
     def _named(self, words: str) -> NDArray[np.bool_]:
         """Return whose name has ``words`` in it, however it is written."""
-        wanted = searched(words)
-        return np.array([wanted in searched(name) for name in self.state.names], np.bool_)
+        names, wanted = self.state.names, searched(words)
+        with self._searching:
+            self._searched += map(searched, names[len(self._searched) :])
+        return np.array([wanted in name for name in self._searched], np.bool_)
 
 
 def searched(text: str) -> str:

@@ -143,9 +143,11 @@ class State:
     def last_of(self, who: str) -> list[int]:
         """Return the last lines of somebody that hold, without undoings: one, or all that one decision wrote."""
         with self._lock:
-            for line in range(self.line, 0, -1):
-                said = self.lines.slice(line - 1, 1).select(["who", "by", "do", "at", "finding"]).to_pylist()[0]
-                if said["who"] == who and said["by"] == "person" and said["do"] != "undo" and self.marks.active(line):
+            lines = self.lines
+            mine = pc.and_(pc.equal(lines["who"], who), pc.equal(lines["by"], "person"))
+            mine = pc.and_(mine, pc.not_equal(lines["do"], "undo"))
+            for line in reversed(lines["number"].filter(mine).to_pylist()):
+                if self.marks.active(line):
                     return self.together(line)
         return []
 

@@ -42,6 +42,7 @@ class Page {
     this.list = new List(this.store, (n) => this.go(n));
     this.side = new Side(this, start);
     addEventListener("beforeunload", (event) => this.waiting && event.preventDefault());
+    addEventListener("click", (event) => event.detail && event.target.closest?.("button, input[type=range]")?.blur());  // Enter is for what is proposed
     addEventListener("hashchange", () => this.route());
     addEventListener("keydown", (event) => pressed(this, event));
     this.main.addEventListener("look", (event) => look(event.detail));
@@ -317,6 +318,10 @@ class Page {
   async poll() {
     const { changed, lines, before } = await this.store.poll();
     this.here();
+    if (lines.length) {  // what was fetched ahead shows faces and names as they were before
+      this.store.items.clear();
+      if (this.item) this.store.ahead(this.n, faces);
+    }
     const others = lines.filter((line) => line && !this.ours.has(line.number));
     if (!lines.length && this.store.folded === before.folded && changed?.length === 0) return;
     this.side.draw();

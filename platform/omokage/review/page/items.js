@@ -79,7 +79,8 @@ function people(item, page) {
         { id: "different", key: "D", label: ["Different"], hint: ["two people"], request: () => ({}), done: [name(a.name), " and ", name(b.name), " are different people"] },
         { id: "move", key: "M", label: picked ? [`Move ${picked}`] : ["Move"], hint: picked ? ["to the other"] : ["pick faces"], disabled: !picked, request: () => ({ picked: [...page.picked] }), done: [`Moved ${count(picked, "face")}`] },
         { id: "drop", key: "X", label: picked ? [`Drop ${picked}`] : ["Drop"], hint: picked ? ["from the set"] : ["pick faces"], disabled: !picked, request: () => ({ picked: [...page.picked] }), done: [`Dropped ${count(picked, "face")}`] },
-      ];
+        picked > 0 && { id: "move", as: "move-to", key: "R", label: ["Move to\u2026"], minor: true, ask: () => choose(`Move ${count(picked, "face")} to`).then((into) => into && { picked: [...page.picked], into: into.value, done: ["Moved to ", name(into.name)] }) },
+      ].filter(Boolean);
     },
   };
 }

@@ -17,6 +17,7 @@ export function pressed(page, event) {
   }
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") { event.preventDefault(); page.undo(); return; }
   if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches("input") && event.key.startsWith("Arrow")) return;
   if (common(page, event) || decisive(page, event)) event.preventDefault();
 }
 
