@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from trees import decide, drop, files, known, plant, relabel, tree
 
 from omokage.apply import journal
 from omokage.apply.asked import Asked
 from omokage.apply.copy import CopyConfig, copy
 from omokage.apply.move import move, undo
-from omokage.errors import ConfigError, DatasetError
+from omokage.errors import ConfigError, DatasetError, SourceError
 from omokage.ledger.decision import Decision
+from trees import decide, drop, files, known, plant, relabel, tree
 
 PEOPLE = 12
 PICTURES = 50
@@ -111,6 +111,23 @@ def test_nothing_else_is_done_until_a_stopped_apply_is_finished_or_taken_back(pl
             undo(data.folder.url, on_progress=stop)
         with pytest.raises(DatasetError, match=r"undo of apply 1 was stopped in the middle: omokage undo .* --apply"):
             move(Asked.at(data.folder.url))
+    undo(data.folder.url)
+    assert tree(place) == before
+
+
+def test_without_its_disk_nothing_counts_as_gone(place, data, tmp_path):
+    def stop(done: int, of: int) -> None:
+        if done == 20:
+            raise Stop
+
+    before = tree(place)
+    with pytest.raises(Stop):
+        move(Asked.at(data.folder.url), on_progress=stop)
+    place.rename(tmp_path / "unmounted")
+    for again in (lambda: move(Asked.at(data.folder.url)), lambda: undo(data.folder.url, partly=True)):
+        with pytest.raises(SourceError, match="is its disk there"):
+            again()
+    (tmp_path / "unmounted").rename(place)
     undo(data.folder.url)
     assert tree(place) == before
 

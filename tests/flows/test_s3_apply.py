@@ -87,6 +87,16 @@ def test_moved_and_brought_back(files, place, data):
     assert not content(files, f"{place}.quarantine")
 
 
+def test_when_everything_is_dropped_it_can_be_brought_back(files, place):
+    data = known(f"s3://{place}", f"s3://{place} data")
+    before = content(files, place)
+    drop(data, *data.manifest()["uri"].to_pylist())
+    assert move(Asked.at(data.folder.url)).moved == len(NAMES)
+    assert not content(files, place)
+    undo(data.folder.url)
+    assert content(files, place) == before
+
+
 def test_stopped_in_the_middle(files, place, data):
     class Stop(BaseException):
         pass

@@ -48,7 +48,7 @@ def move(
             resumed = False
         else:
             draft, resumed = Draft(plan=entry.plan()), True
-            Source.at(draft.plan.source)  # on a disk that is not there, every file would seem to be gone
+            _check_there(draft.plan)
         if draft.plan.steps or draft.stays:
             on_plan(draft)
         skipped: list[check.Trouble] = []
@@ -81,7 +81,7 @@ def undo(
         began = time.monotonic()
         entry = _last(data, number)
         plan = entry.plan()
-        Source.at(plan.source)  # on a disk that is not there, every file would seem to be gone
+        _check_there(plan)
         carrier = Carrier(plan, back=True)
         if not partly:
             check.refuse(
@@ -109,6 +109,19 @@ def _draft(asked: Asked, quarantine: str | None, number: int) -> Draft:
     check_apart(source, asked.data.folder)
     place = quarantine_for(source, asked.data.folder, quarantine, number)
     return Drafting(asked.data, source, place).draft(asked.faces(), asked.version)
+
+
+def _check_there(plan: journal.Plan) -> None:
+    """Check that the source's disk is there; on one that is not, every file would seem to be gone.
+
+    Raises:
+        SourceError: It is not.
+    """
+    root = Folder.at(plan.source)
+    if (
+        root.local and root.kind() != "directory"
+    ):  # in a bucket there are no folders, and all files may be in quarantine
+        raise SourceError(f"there is no folder {plan.source}: is its disk there?")
 
 
 def _carry(data: Dataset, draft: Draft, entry: journal.Entry, on_progress: OnProgress) -> list[check.Trouble]:
