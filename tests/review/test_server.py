@@ -371,6 +371,22 @@ def test_marks_agree_with_the_fold(data):
     assert fresh.state.marks.line_Q.tolist() == session.state.marks.line_Q.tolist()
 
 
+def test_what_cannot_be_written_or_read_is_said(page, data, tmp_path):
+    outlier = page.first("outlier")
+    (tmp_path / "data" / "ledger").write_text("no folder")
+    status, answer = page.write("/api/decide", {"n": outlier["n"], "action": "drop", "seen": 0})
+    assert (status, "ledger" in answer["error"]) == (500, True), answer
+    assert page.read(f"/api/item/{outlier['n']}")["state"] == 0
+    (tmp_path / "data" / "ledger").unlink()
+    assert page.decide(outlier["n"], "drop")[0] == 200
+    with pages.reviewed(data.folder.url, "ben") as ben:
+        for file in (tmp_path / "data" / "shards").iterdir():
+            file.unlink()
+        status, content, _ = ben.ask("GET", "/chips?n=0")
+        assert (status, b"missing or damaged" in content) == (500, True)
+        assert ben.read("/api/start")["line"] == 1
+
+
 def test_findings_about_faces_that_are_gone_are_left_out_and_counted(data):
     table = proposals.read(data.folder, "outliers")
     gone = table.set_column(0, "face_id", pa.array(["gone", *table["face_id"].to_pylist()[1:]]))

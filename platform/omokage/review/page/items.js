@@ -87,8 +87,8 @@ function people(item, page) {
 
 function outlier(item, page) {
   const { face, a, b, figures: f } = item;
-  const aside = (person, title, near) => h("section.side", {}, h("p.over", {}, title), sideHead(person, near !== null && `similarity ${decimal(near)}`),
-    h("div.faces", {}, person.faces.map((each) => tile(each)), rest(person, person.faces.length),
+  const aside = (person, title, near, besides) => h("section.side", {}, h("p.over", {}, title), sideHead(person, near !== null && `similarity ${decimal(near)}`),
+    h("div.faces", {}, person.faces.map((each) => tile(each)), rest(person, person.faces.length + besides),
       person.faces.length === 0 && h("p.none", {}, "No other face.")));
   const element = h("div.item.outlier", {},
     h("section.asked", {}, h("p.over", {}, "Does this face belong?"),
@@ -100,7 +100,7 @@ function outlier(item, page) {
         f.lof !== null && ["local factor", decimal(f.lof, 1), "local outlier factor within the folder"],
         ["size", `${decimal(face.side, 0)} px`], ["yaw", `${decimal(face.yaw, 0)}\u00b0`], ["sharpness", decimal(face.sharpness)],
       ])),
-    h("div.sides", {}, aside(a, "Its folder, the most typical first", f.own), b ? aside(b, "Nearest other person, the most alike first", f.other) : h("section.side.none", {}, h("p.none", {}, "Like no other person."))));
+    h("div.sides", {}, aside(a, "Its folder, the most typical first", f.own, 1), b ? aside(b, "Nearest other person, the most alike first", f.other, 0) : h("section.side.none", {}, h("p.none", {}, "Like no other person."))));
   return {
     element,
     numbered: [],
@@ -120,7 +120,7 @@ function cluster(item, page) {
   const kinds = { best: "best", same_file: "same file", same_shot: "same shot", other_shot: "other photo", unknown: "unknown" };
   const [first, ...others] = all;
   const about = (face) => [
-    face.kind !== "best" && h("p", {}, `similarity ${decimal(face.near, 3)}`, face.pixels !== null && ` \u00b7 pixels ${decimal(face.pixels)}`),
+    face.kind !== "best" && h("p", {}, `similarity ${decimal(face.near, 3)}`, face.pixels !== null && ` \u00b7 pixels ${face.pixels > -1 ? decimal(face.pixels) : "differ"}`),
     h("p", {}, `${decimal(face.side, 0)} px \u00b7 sharp ${decimal(face.sharpness)} \u00b7 yaw ${decimal(face.yaw, 0)}\u00b0`),
   ];
   const shown = (face, i, size) => h("div.shot", { data: { row: String(face.row) } },
