@@ -127,9 +127,9 @@ def diff(argv: list[str]) -> str:
         """Count what changed between two versions of a dataset, by reason."""
 
         dataset: DatasetPlace
-        before: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="VERSION")]
+        before: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="BEFORE")]
         """Name of a version."""
-        after: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="VERSION")] = None
+        after: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="AFTER")] = None
         """Name of another; by default the dataset as it is now."""
         json: Json = False
 

@@ -48,7 +48,8 @@ def index(argv: list[str]) -> str:
         json: Json = False
 
     asked = parse(Index, argv, "index")
-    report = flow(asked.dataset, asked.rebuild)
+    with bar("faces", asked.json) as on_progress:
+        report = flow(asked.dataset, asked.rebuild, on_progress)
     return report.json() if asked.json else report.text()
 
 

@@ -1,7 +1,7 @@
 """What the verbs share: their common options, reading the command line, the progress bar."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from omokage import config
 from omokage.errors import OmokageError
+from omokage.progress import OnProgress
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ def parse(kind: type[T], argv: list[str], verb: str, how: type[Any] | None = Non
 
 
 class _Rate(ProgressColumn):
-    """Pictures a second, over the whole run so far."""
+    """What is done a second, over this part of the work so far."""
 
     def render(self, task: Task) -> Text:
         """Return the rate."""
@@ -60,14 +61,16 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def bar(what: str, hidden: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar on standard error, with rate and time left, while the block runs."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+def bar(what: str, hidden: bool) -> Iterator[OnProgress]:
+    """Show a progress bar on standard error, with rate and time left, while the block runs; first about ``what``."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=hidden or not console.is_terminal, transient=True) as progress:
         bar = progress.add_task(what, total=None)
 
-        def on_progress(done: int, of: int) -> None:
+        def on_progress(done: int, of: int, what: str = "") -> None:
+            if what and progress.tasks[bar].description != what:  # another part of the work: its own rate
+                progress.reset(bar, description=what)
             progress.update(bar, completed=done, total=of)
 
         yield on_progress

@@ -18,6 +18,7 @@ from omokage.index.build import Assign, beside
 from omokage.index.coder import Coder
 from omokage.index.lists import Assigner
 from omokage.index.threads import each
+from omokage.progress import OnProgress, told
 from omokage.shards import Shard
 from omokage.store import Dataset
 
@@ -47,7 +48,9 @@ class Centres:
         return hashlib.sha256(repr(self.coder).encode() + self.centroids_LD.tobytes()).hexdigest()[:16]
 
 
-def centres(data: Dataset, shards: list[Shard], people: int, speed: plan.Speed, lists: int | None = None) -> Centres:
+def centres(
+    data: Dataset, shards: list[Shard], people: int, speed: plan.Speed, lists: int | None, on_progress: OnProgress
+) -> Centres:
     """Return lists for the faces of some shards; ``lists`` by k-means, or as many as suit, by what suits.
 
     The same faces give the same lists, whatever shards they are in.
@@ -56,7 +59,7 @@ def centres(data: Dataset, shards: list[Shard], people: int, speed: plan.Speed, 
     chance_N = vectors.chances(data, shards)
     chosen = lists or plan.choose_lists(faces, people, data.dim, speed.pairs)
     if lists is None and chosen > 1 and plan.around_people(faces, people, data.dim):
-        return _around(data, shards, speed, chance_N)
+        return _around(data, shards, speed, chance_N, on_progress)
     sample_ND, _ = vectors.sample(data, shards, chance_N, max(SAMPLE, training.sampled(chosen)))
     coder = Coder.fit(speed.kind, sample_ND)
     centroids = training.train(sample_ND, chosen)
@@ -64,19 +67,25 @@ def centres(data: Dataset, shards: list[Shard], people: int, speed: plan.Speed, 
     return Centres(coder, centroids, floor, Assigner(coder, centroids, floor))
 
 
-def _around(data: Dataset, shards: list[Shard], speed: plan.Speed, chance_N: NDArray[np.float64]) -> Centres:
+def _around(
+    data: Dataset, shards: list[Shard], speed: plan.Speed, chance_N: NDArray[np.float64], on_progress: OnProgress
+) -> Centres:
     """Return a list for each person, in the order of names, and lists for strays."""
     identity = pa.concat_tables(vectors.tables(data, shards, ["identity"]))["identity"]
     label_N, names = labelled(identity, np.ones(len(chance_N), bool))
     people = People(len(names), data.dim)
-    for some in each(lambda faces: summed(*faces), beside(vectors.blocks(data, shards), label_N)):
+    for some in each(
+        lambda faces: summed(*faces),
+        beside(told(vectors.blocks(data, shards), len(label_N), "faces for means", on_progress), label_N),
+    ):
         people.add(*some)
     people.done()
     sample_ND, rows = vectors.sample(data, shards, chance_N, SAMPLE)
     people.look(sample_ND, label_N[rows])
     coder = Coder.fit(speed.kind, sample_ND)
     extra = round(EXTRA * len(names))
-    strays_ND = _strays(vectors.blocks(data, shards), people, label_N, chance_N, extra * POINTS)
+    again = told(vectors.blocks(data, shards), len(label_N), "faces for strays", on_progress)
+    strays_ND = _strays(again, people, label_N, chance_N, extra * POINTS)
     extra = min(extra, len(strays_ND) // 2)
     centroids = np.concatenate([people.mean_PD, training.train(strays_ND, extra)]) if extra > 1 else people.mean_PD
     floor = _floor(coder, sample_ND, centroids)

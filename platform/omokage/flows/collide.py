@@ -6,7 +6,7 @@ no more with it than its unit, which is done again.
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -19,13 +19,13 @@ from omokage import config as settings
 from omokage.errors import WorkError
 from omokage.flows import cluster
 from omokage.flows.cluster import ClusterConfig
-from omokage.flows.progress import OnProgress
 from omokage.flows.workspace import Workspace
 from omokage.index.coder import Coder
 from omokage.index.faces import Faces
 from omokage.index.join import Join, Unit
 from omokage.index.side import Rule, Side
 from omokage.index.threads import each
+from omokage.progress import OnProgress
 from omokage.storage import Folder
 
 UNIT: Final = 2e8
@@ -60,7 +60,7 @@ class Terms:
     @property
     def key(self) -> str:
         """The join's name."""
-        return hashlib.sha256(settings.to_json(self).encode()).hexdigest()[:20]
+        return hashlib.sha256(settings.to_json(replace(self, device="")).encode()).hexdigest()[:20]
 
 
 def join_of(terms: Terms, faces: Faces, label_N: NDArray[np.int32], most: int) -> Join:
@@ -102,14 +102,14 @@ class Joining:
         done = self._done()
         todo = [number for number in range(len(self.units)) if number not in done]
         total, compared = sum(self.costs), sum(self.costs[number] for number in done)
-        on_progress(int(compared), int(total))
+        on_progress(int(compared), int(total), "pairs")
         found = 0
         for number, count in self._here(todo, memory) if where.address == "local" else self._there(todo, where):
             found += count
             compared += self.costs[number]
             if found > self.most:
                 raise WorkError(_too_many(self.terms.threshold, self.most))
-            on_progress(int(compared), int(total))
+            on_progress(int(compared), int(total), "pairs")
 
     def _done(self) -> set[int]:
         names = self.work.folder.names(f"index/{self.folder}")

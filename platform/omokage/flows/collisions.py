@@ -20,13 +20,13 @@ from omokage.errors import WorkError
 from omokage.flows.cluster import ClusterConfig
 from omokage.flows.collide import Joining, Terms, labels_key
 from omokage.flows.index import Index
-from omokage.flows.progress import OnProgress
 from omokage.flows.workspace import Workspace
 from omokage.index import sample
 from omokage.index.coder import Coder
 from omokage.index.faces import Faces
 from omokage.index.sample import Recall, Truth
 from omokage.index.side import Rule
+from omokage.progress import OnProgress
 
 SAMPLED: Final = 2048
 """Faces that are searched exactly, half to choose by and half to measure."""

@@ -11,7 +11,7 @@ from omokage import weights
 from omokage.flows import cluster, pipeline, workers
 from omokage.flows.cluster import ClusterConfig
 from omokage.flows.pipeline import FacesConfig, LookerConfig
-from omokage.flows.progress import OnProgress, quietly
+from omokage.progress import OnProgress, quietly
 from omokage.report import CropReport
 from omokage.source import Source, check_apart
 from omokage.stages.export import Export, ExportConfig
@@ -63,7 +63,7 @@ def crop(source: str, out: str, config: CropConfig, on_progress: OnProgress = qu
         for mark in pipeline.write(pipeline.look(openable, looker, pools), export, pools):
             done, files = done + mark["pictures"], files + mark["files"]
             reasons.update(mark["reasons"])
-            on_progress(done, openable.num_rows)
+            on_progress(done, openable.num_rows, "pictures")
     return CropReport(
         source=pictures.url,
         out=folder.url,

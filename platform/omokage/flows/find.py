@@ -27,10 +27,10 @@ from omokage.flows.collisions import Found, JoinSettings
 from omokage.flows.find_config import RESERVED, FindConfig
 from omokage.flows.findings import Findings, write_csv
 from omokage.flows.index import Chips, Index, guest, people, same_origin, up_to_date
-from omokage.flows.progress import OnProgress, quietly
 from omokage.index import plan, product
 from omokage.index.faces import Faces
 from omokage.index.threads import cores
+from omokage.progress import OnProgress, quietly
 from omokage.report import tally
 from omokage.source import resolver
 from omokage.store import Dataset
@@ -83,7 +83,7 @@ class _Finder:
         if on_plan:
             on_plan(self.plan)
         with self._timed("index"):
-            self.index = up_to_date(data, self.speed)
+            self.index = up_to_date(data, self.speed, on_progress=on_progress)
         self.findings = Findings(self.index.work)
 
     @property
@@ -223,7 +223,7 @@ class _Finder:
 
     def _rebuilt(self, lists: int) -> None:
         with self._timed("index"):
-            self.index = up_to_date(self.data, self.speed, rebuild=True, lists=lists)
+            self.index = up_to_date(self.data, self.speed, rebuild=True, lists=lists, on_progress=self.on_progress)
 
     def _collided(
         self, found: Found, threshold: float, calibration: Calibration | None, rows: int, pairs: pa.Table
@@ -286,7 +286,7 @@ class _Finder:
     def _guest(self) -> Index:
         """Return the other dataset's faces in this index's lists."""
         assert self.other is not None
-        return guest(self.index, self.other)
+        return guest(self.index, self.other, self.on_progress)
 
     def _same_face(self) -> dict[str, int]:
         table = same_face(self.gallery, SameFaceConfig(threshold=self.config.same_face_threshold))

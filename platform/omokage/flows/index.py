@@ -26,6 +26,7 @@ from omokage.index.faces import Faces
 from omokage.index.lists import Assigner, within
 from omokage.index.segment import FACES
 from omokage.index.threads import cores
+from omokage.progress import OnProgress, quietly, told
 from omokage.report import IndexReport
 from omokage.shards import Shard, read_table
 from omokage.store import Dataset
@@ -58,7 +59,13 @@ class Index:
     """Rows whose face the dataset no longer has."""
 
 
-def up_to_date(data: Dataset, speed: plan.Speed, rebuild: bool = False, lists: int | None = None) -> Index:
+def up_to_date(
+    data: Dataset,
+    speed: plan.Speed,
+    rebuild: bool = False,
+    lists: int | None = None,
+    on_progress: OnProgress = quietly,
+) -> Index:
     """Return the index of a dataset, made or brought up to date; ``lists`` of a new one are chosen if None."""
     work = Workspace(data.folder)
     old = None if rebuild else work.head()
@@ -70,15 +77,15 @@ def up_to_date(data: Dataset, speed: plan.Speed, rebuild: bool = False, lists: i
     if fresh:
         if head is None:
             work.clear()
-            made = centres(data, shards, people(data), speed, lists)
+            made = centres(data, shards, people(data), speed, lists, on_progress)
             work.save(f"centroids-{made.name}", made.centroids_LD)
             count = sum(shard.faces for shard in shards)
             head = IndexHead(
                 data.head.recipe["encoder"], made.coder, len(made.centroids_LD), made.name, made.floor, count
             )
-            part = _segment(data, work, head, fresh, lambda: made.assign)
+            part = _segment(data, work, head, fresh, lambda: made.assign, on_progress)
         else:
-            part = _segment(data, work, head, fresh, partial(_assigner, work, head))
+            part = _segment(data, work, head, fresh, partial(_assigner, work, head), on_progress)
         head = replace(head, parts=(*head.parts, part))
         work.write(head)
         work.sweep(head)
@@ -87,12 +94,12 @@ def up_to_date(data: Dataset, speed: plan.Speed, rebuild: bool = False, lists: i
     return _open(data, work, head, added)
 
 
-def index(dataset: str, rebuild: bool = False) -> IndexReport:
+def index(dataset: str, rebuild: bool = False, on_progress: OnProgress = quietly) -> IndexReport:
     """Return the report of making a dataset's index, or bringing it up to date."""
     began = time.time()
     data = Dataset.open(dataset)
     with data.locked():
-        found = up_to_date(data, plan.speed(data.dim, cores()), rebuild)
+        found = up_to_date(data, plan.speed(data.dim, cores()), rebuild, on_progress=on_progress)
     return IndexReport(
         dataset=data.folder.url,
         faces=len(found.faces) - found.dead,
@@ -125,7 +132,12 @@ def people(data: Dataset) -> int:
 
 
 def _segment(
-    data: Dataset, work: Workspace, head: IndexHead, shards: list[Shard], assign: Callable[[], Assign]
+    data: Dataset,
+    work: Workspace,
+    head: IndexHead,
+    shards: list[Shard],
+    assign: Callable[[], Assign],
+    on_progress: OnProgress,
 ) -> Part:
     """Return the segment of some shards, written."""
     name = hashlib.sha256(" ".join([head.centres, *(shard.name for shard in shards)]).encode()).hexdigest()[:20]
@@ -136,7 +148,8 @@ def _segment(
     builder = Builder(scratch, head.coder, head.lists, assign())
     table = pa.concat_tables(vectors.tables(data, shards, COLUMNS))
     label_N, _ = labelled(table["identity"], np.ones(table.num_rows, bool))
-    order_N = builder.write(vectors.blocks(data, shards), label_N, ranked(table["face_id"]))
+    blocks = told(vectors.blocks(data, shards), part.faces, "faces", on_progress)
+    order_N = builder.write(blocks, label_N, ranked(table["face_id"]))
     counts = [shard.faces for shard in shards]
     builder.save("shards", np.repeat(np.arange(len(shards)), counts)[order_N].astype(np.int32))
     builder.save("shard_rows", within(np.array(counts))[order_N].astype(np.int32))
@@ -172,7 +185,7 @@ def _open(data: Dataset, work: Workspace, head: IndexHead, added: int) -> Index:
     return Index(data, work, head, faces, alive_N & usable_N, gallery, unusable, added, dead)
 
 
-def guest(here: Index, other: Dataset) -> Index:
+def guest(here: Index, other: Dataset, on_progress: OnProgress = quietly) -> Index:
     """Return another dataset's faces in the lists of an index, to be joined with it. That index stays what it was.
 
     Raises:
@@ -182,7 +195,7 @@ def guest(here: Index, other: Dataset) -> Index:
     shards = [shard for shard in other.head.shards if shard.faces]
     if not shards:
         raise DatasetError(f"{other.folder.url} has no faces: run omokage ingest first")
-    part = _segment(other, here.work, here.head, shards, partial(_assigner, here.work, here.head))
+    part = _segment(other, here.work, here.head, shards, partial(_assigner, here.work, here.head), on_progress)
     return _open(other, here.work, replace(here.head, parts=(part,)), part.faces)
 
 

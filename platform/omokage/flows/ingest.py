@@ -18,8 +18,8 @@ from omokage.errors import DatasetError
 from omokage.flows import cluster, pipeline, workers
 from omokage.flows.cluster import ClusterConfig
 from omokage.flows.pipeline import FacesConfig, LookerConfig
-from omokage.flows.progress import OnProgress, quietly
 from omokage.flows.workers import Workers
+from omokage.progress import OnProgress, quietly
 from omokage.report import IngestReport, by_status, tally
 from omokage.shards import Shard
 from omokage.source import Source, check_apart
@@ -164,10 +164,10 @@ def _run(job: Job, data: Dataset, pending: pa.Table, run: Run, on_progress: OnPr
     run.runtime = job.config.runtime or _runtime(job, data.head, run)
     if not data.head.runtime:
         data = data.encoded_by(run.runtime)
-    on_progress(0, pending.num_rows)
+    on_progress(0, pending.num_rows, "pictures")
     for shard in _shards(job, data, pending, run.workers, run.runtime):
         run.add(shard)
-        on_progress(run.done, pending.num_rows)
+        on_progress(run.done, pending.num_rows, "pictures")
     return data
 
 
