@@ -84,6 +84,7 @@ class _Finder:
             on_plan(self.plan)
         with self._timed("index"):
             self.index = up_to_date(data, self.speed, on_progress=on_progress)
+        self._check_room()
         self.findings = Findings(self.index.work)
 
     @property
@@ -124,6 +125,21 @@ class _Finder:
         )
         self.findings.data("report.json", report.json().encode())
         return report
+
+    def _check_room(self) -> None:
+        """Leave a GPU that is too small for the codes to others.
+
+        Raises:
+            ConfigError: It was asked for.
+        """
+        codes = sum(segment.codes_NE.nbytes for segment in self.index.faces.segments)
+        if product.fits(codes, self.device):
+            return
+        said = f"the GPU has no room for {codes / 1e9:.1f} GB of codes"
+        if self.config.device:
+            raise ConfigError(f"{said}: take --device cpu")
+        self.warnings.append(f"{said}, and is not used")
+        self.device = "cpu"
 
     def _plan(self) -> Plan:
         faces = sum(shard.faces for shard in self.data.head.shards)

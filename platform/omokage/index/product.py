@@ -17,12 +17,20 @@ ROWS: Final = {"cpu": 512, "cuda": 8192}
 COLUMNS: Final = {"cpu": 1024, "cuda": 16384}
 """Of a block of products: on a CPU it stays in the cache, on a GPU it is worth a launch."""
 
+PRODUCTS: Final = 3 << 30
+"""Bytes that products, and what is found in them, take on a GPU."""
+
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def device() -> str:
     """Return where products are made: on a GPU if there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def fits(codes: int, device: str) -> bool:
+    """Return whether so many bytes of codes have room on a GPU, products beside them; a CPU's stay on disk, mapped."""
+    return device == "cpu" or codes + PRODUCTS <= torch.cuda.mem_get_info()[0]
 
 
 def above(a_ME: torch.Tensor, b_NE: torch.Tensor, floor: float, upper: bool = False) -> Iterator[Pairs]:
