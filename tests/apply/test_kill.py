@@ -94,8 +94,8 @@ class Stop(BaseException):
 def test_nothing_else_is_done_until_a_stopped_apply_is_finished_or_taken_back(place, data, tmp_path, at):
     before = tree(place)
 
-    def stop(done: int, of: int) -> None:
-        if done == at:
+    def stop(done: int, of: int, what: str) -> None:
+        if (done, what) == (at, "moved"):
             raise Stop
 
     with pytest.raises(Stop):
@@ -116,8 +116,8 @@ def test_nothing_else_is_done_until_a_stopped_apply_is_finished_or_taken_back(pl
 
 
 def test_without_its_disk_nothing_counts_as_gone(place, data, tmp_path):
-    def stop(done: int, of: int) -> None:
-        if done == 20:
+    def stop(done: int, of: int, what: str) -> None:
+        if (done, what) == (20, "moved"):
             raise Stop
 
     before = tree(place)
@@ -133,8 +133,8 @@ def test_without_its_disk_nothing_counts_as_gone(place, data, tmp_path):
 
 
 def test_what_changed_while_an_apply_was_stopped_is_left_alone(place, data):
-    def stop(done: int, of: int) -> None:
-        if done == 20:
+    def stop(done: int, of: int, what: str) -> None:
+        if (done, what) == (20, "moved"):
             raise Stop
 
     with pytest.raises(Stop):

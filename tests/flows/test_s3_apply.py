@@ -101,8 +101,8 @@ def test_stopped_in_the_middle(files, place, data):
     class Stop(BaseException):
         pass
 
-    def stop(done, of):
-        if done == 3:
+    def stop(done, of, what):
+        if (done, what) == (3, "moved"):
             raise Stop
 
     before = content(files, place)

@@ -1,21 +1,20 @@
 """Taking the steps of a plan, forward or back; where a file lies says what is left to do."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Final, Literal
 
 from omokage.apply.bucket import Bucket
 from omokage.apply.check import Trouble
 from omokage.apply.disk import Disk
 from omokage.apply.journal import Plan, Step
-from omokage.apply.threads import side_by_side
+from omokage.apply.threads import each_told, side_by_side
 from omokage.errors import WorkError
+from omokage.progress import OnProgress
 from omokage.source import locate
 from omokage.storage import Folder
 
 READERS: Final = 4
 """Files that are read at once."""
-
-OnProgress = Callable[[int, int], None]
 
 State = Literal["ready", "both", "done", "gone", "changed", "in_the_way"]
 
@@ -36,11 +35,10 @@ class Carrier:
         self._back = back
         self._steps = plan.steps[::-1] if back else plan.steps
 
-    def troubles(self) -> list[Trouble]:
+    def troubles(self, on_progress: OnProgress) -> list[Trouble]:
         """Return which files are not as the plan left them; every one of them is read."""
         states = side_by_side(lambda step: self._state(step, thorough=True), self._steps, READERS)
-        named = zip(self._steps, states, strict=True)
-        return [Trouble(self._name(step), WORDS[state]) for step, state in named if state in WORDS]
+        return self._told(states, "read", on_progress)
 
     def carry(self, on_progress: OnProgress) -> list[Trouble]:
         """Take every step that is not taken yet, and return those that cannot be.
@@ -48,15 +46,12 @@ class Carrier:
         Raises:
             WorkError: The disk is full, or writing is not permitted; what was moved stays moved.
         """
-        troubles = []
-        total = len(self._steps)
-        on_progress(0, total)
-        states = side_by_side(self._settle, self._steps, self._files.threads)
-        for done, (step, state) in enumerate(zip(self._steps, states, strict=True), 1):
-            if state in WORDS:
-                troubles.append(Trouble(self._name(step), WORDS[state]))
-            on_progress(done, total)
-        return troubles
+        return self._told(side_by_side(self._settle, self._steps, self._files.threads), "moved", on_progress)
+
+    def _told(self, states: Iterator[State], what: str, on_progress: OnProgress) -> list[Trouble]:
+        """Return what is wrong, and tell how many steps have been looked at."""
+        found = zip(self._steps, each_told(states, len(self._steps), what, on_progress), strict=True)
+        return [Trouble(self._name(step), WORDS[state]) for step, state in found if state in WORDS]
 
     def _settle(self, step: Step) -> State:
         """Take a step, and return how things were before."""

@@ -7,8 +7,9 @@ from typing import Final, NamedTuple
 
 import pyarrow as pa
 
-from omokage.apply.threads import side_by_side
+from omokage.apply.threads import each_told, side_by_side
 from omokage.errors import ConfigError, OmokageError, SourceError
+from omokage.progress import OnProgress
 from omokage.source import Source, locate
 from omokage.storage import Folder
 
@@ -68,7 +69,9 @@ def sha256(folder: Folder, place: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def changed(source: Source, manifest: pa.Table, wanted: Sequence[Wanted], thorough: bool) -> list[Trouble]:
+def changed(
+    source: Source, manifest: pa.Table, wanted: Sequence[Wanted], thorough: bool, on_progress: OnProgress
+) -> list[Trouble]:
     """Return what is wrong with the pictures that are wanted, by uri.
 
     Args:
@@ -77,6 +80,7 @@ def changed(source: Source, manifest: pa.Table, wanted: Sequence[Wanted], thorou
         wanted: Pictures, and the content that they must have.
         thorough: Whether a picture of the same size and stamp is read all the same. A stamp of a bucket is made from
             the content, so there it is believed.
+        on_progress: Is told how many have been looked at.
     """
     columns = ("uri", "size", "stamp", "sha256")
     now = {row[0]: row[1:] for row in _rows(source.listing(), ("uri", "size", "stamp", "reason"))}
@@ -95,7 +99,8 @@ def changed(source: Source, manifest: pa.Table, wanted: Sequence[Wanted], thorou
         return None if same else Trouble(picture.uri, "has changed")
 
     try:
-        return [trouble for trouble in side_by_side(look, wanted, THREADS) if trouble is not None]
+        found = each_told(side_by_side(look, wanted, THREADS), len(wanted), "read", on_progress)
+        return [trouble for trouble in found if trouble is not None]
     except OSError as error:
         raise OmokageError(f"cannot read {source.url}: {error}") from error
 

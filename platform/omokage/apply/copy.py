@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 
 from omokage.apply import check, content, journal
 from omokage.apply.asked import Asked
-from omokage.apply.carry import OnProgress
 from omokage.apply.content import BEGUN, PROVENANCE, Content, Item, Owned
 from omokage.apply.out import InBucket, OnDisk
 from omokage.apply.report import CopyReport
-from omokage.apply.threads import side_by_side
+from omokage.apply.threads import each_told, side_by_side
 from omokage.errors import ConfigError, SourceError, StorageError, WorkError
+from omokage.progress import OnProgress, quietly
 from omokage.source import Source, locate
 from omokage.storage import PART, Folder
 
@@ -37,14 +37,14 @@ class CopyConfig:
             raise ConfigError("--link is for --layout pictures: chips lie in no files that could be linked to")
 
 
-def copy(asked: Asked, out: str, config: CopyConfig, on_progress: OnProgress = lambda *_: None) -> CopyReport:
+def copy(asked: Asked, out: str, config: CopyConfig, on_progress: OnProgress = quietly) -> CopyReport:
     """Return the report of writing a clean copy; an earlier one in the same place is brought up to date.
 
     Args:
         asked: The dataset, and which of its decisions.
         out: Path or URL of a folder that is new, empty, or an earlier copy.
         config: What it is made of.
-        on_progress: Is told how many files are done, of how many.
+        on_progress: Is told how many files are read, and then copied, of how many.
 
     Raises:
         OmokageError: The source is not what it was, ``out`` is no place for a copy, or the work could not go on. Then
@@ -66,7 +66,7 @@ class _Copying:
     def run(self, on_progress: OnProgress) -> CopyReport:
         began = time.monotonic()
         self._check_place()
-        wanted = self._content()
+        wanted = self._content(on_progress)
         there: list[Item] = []
         with self._told(), self._files.locked():
             owned = Owned.read(self._out)
@@ -76,10 +76,8 @@ class _Copying:
                 self._out, BEGUN, content.each_once(pa.concat_tables([owned.rows, content.table(wanted.items)]))
             )
             removed, foreign = self._remove_old(owned, wanted)
-            on_progress(0, len(wanted.items))
-            for item in self._pictures(wanted, have) if self._source else self._chips(wanted, have):
-                there.append(item)
-                on_progress(len(there), len(wanted.items))
+            items = self._pictures(wanted, have) if self._source else self._chips(wanted, have)
+            there += each_told(items, len(wanted.items), "copied", on_progress)
             self._files.last()
             content.write(self._out, PROVENANCE, content.table(sorted(there)))
             self._out.remove(BEGUN)
@@ -114,7 +112,7 @@ class _Copying:
         if self._config.link and not self._files.shares_disk(source):
             raise ConfigError(f"no hard link can be made from {self._out.url} to {source.url}: leave --link out")
 
-    def _content(self) -> Content:
+    def _content(self, on_progress: OnProgress) -> Content:
         """Return what the copy is to hold, all of which can be had.
 
         Raises:
@@ -131,7 +129,7 @@ class _Copying:
         wanted = content.of_pictures(faces, manifest, self._source.is_list)
         pictures = [check.Wanted(item.uri, item.sha256 or "") for item in wanted.items]
         check.refuse(
-            check.changed(self._source, manifest, pictures, thorough=False),
+            check.changed(self._source, manifest, pictures, False, on_progress),
             f"{self._source.url} is not what it was when it was ingested; nothing was copied:",
             "Run omokage ingest, and then this again.",
         )

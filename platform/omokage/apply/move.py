@@ -7,10 +7,11 @@ from contextlib import contextmanager
 
 from omokage.apply import check, disk, journal
 from omokage.apply.asked import Asked
-from omokage.apply.carry import Carrier, OnProgress
+from omokage.apply.carry import Carrier
 from omokage.apply.plan import Draft, Drafting, quarantine_for
 from omokage.apply.report import MoveReport, UndoReport
 from omokage.errors import ConfigError, SourceError, StorageError, WorkError
+from omokage.progress import OnProgress, quietly
 from omokage.source import Source, check_apart
 from omokage.storage import Folder
 from omokage.store import Dataset
@@ -21,7 +22,7 @@ def move(
     quarantine: str | None = None,
     dry_run: bool = False,
     on_plan: Callable[[Draft], None] = lambda _: None,
-    on_progress: OnProgress = lambda *_: None,
+    on_progress: OnProgress = quietly,
 ) -> MoveReport:
     """Return the report of moving the source's files to where the decisions say; a stopped move is finished.
 
@@ -30,7 +31,7 @@ def move(
         quarantine: Path or URL of the folder for dropped pictures; by default the source's, plus ".quarantine".
         dry_run: Make the plan and do nothing.
         on_plan: Is given the plan, if there is something in it, before anything is done.
-        on_progress: Is told how many files are done, of how many.
+        on_progress: Is told how many files are read, and then moved, of how many.
 
     Raises:
         OmokageError: The source is not what it was, cannot be written to, or the work could not go on. Then nothing
@@ -44,7 +45,7 @@ def move(
             journal.refuse_unfinished(data.folder)
             journal.refuse_unread(data.folder, data.head.generation)
             entry = journal.new(data.folder)
-            draft = _draft(asked, quarantine, entry.number)
+            draft = _draft(asked, quarantine, entry.number, on_progress)
             resumed = False
         else:
             draft, resumed = Draft(plan=entry.plan()), True
@@ -60,7 +61,7 @@ def move(
 
 
 def undo(
-    dataset: str, number: int | None = None, partly: bool = False, on_progress: OnProgress = lambda *_: None
+    dataset: str, number: int | None = None, partly: bool = False, on_progress: OnProgress = quietly
 ) -> UndoReport:
     """Return the report of bringing every file back that the last apply moved; a stopped undo is finished.
 
@@ -70,7 +71,7 @@ def undo(
         dataset: Path or URL.
         number: Of the apply, if only that one is meant; only the last one that still holds can be taken back.
         partly: Bring back the rest although some files cannot be.
-        on_progress: Is told how many files are done, of how many.
+        on_progress: Is told how many files are read, and then moved, of how many.
 
     Raises:
         OmokageError: There is nothing to take back, files have changed since or others lie in their places, or the
@@ -85,7 +86,7 @@ def undo(
         carrier = Carrier(plan, back=True)
         if not partly:
             check.refuse(
-                carrier.troubles(),
+                carrier.troubles(on_progress),
                 f"what apply {entry.number} moved is not as it was left; nothing was moved now:",
                 "Put these files back, or out of the way, and undo again; --partly brings back the rest.",
             )
@@ -99,7 +100,7 @@ def undo(
         return UndoReport.of(data, entry.number, plan, left, began)
 
 
-def _draft(asked: Asked, quarantine: str | None, number: int) -> Draft:
+def _draft(asked: Asked, quarantine: str | None, number: int, on_progress: OnProgress) -> Draft:
     source = Source.at(asked.data.head.source)
     if source.is_list:
         raise SourceError(
@@ -108,7 +109,7 @@ def _draft(asked: Asked, quarantine: str | None, number: int) -> Draft:
         )
     check_apart(source, asked.data.folder)
     place = quarantine_for(source, asked.data.folder, quarantine, number)
-    return Drafting(asked.data, source, place).draft(asked.faces(), asked.version)
+    return Drafting(asked.data, source, place).draft(asked.faces(), asked.version, on_progress)
 
 
 def _check_there(plan: journal.Plan) -> None:

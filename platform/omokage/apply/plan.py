@@ -17,6 +17,7 @@ from omokage.apply.journal import Plan, Step, Touched
 from omokage.apply.links import Links, breaks
 from omokage.apply.pictures import by_picture
 from omokage.errors import ConfigError, SourceError
+from omokage.progress import OnProgress
 from omokage.sheet.words import count
 from omokage.source import Source, locate, stamp, unwritten, written
 from omokage.storage import Folder
@@ -90,8 +91,8 @@ class Drafting:
         self._stays: list[Stays] = []
         self._renamed: dict[str, str] = {}
 
-    def draft(self, faces: pa.Table, version: str | None) -> Draft:
-        """Return the plan for ``faces`` (``schema.VERSION``).
+    def draft(self, faces: pa.Table, version: str | None, on_progress: OnProgress) -> Draft:
+        """Return the plan for ``faces`` (``schema.VERSION``); their pictures are read first.
 
         Raises:
             SourceError: Pictures have changed since they were ingested, or their folders cannot be written to.
@@ -100,7 +101,7 @@ class Drafting:
         moving = [row for row in _decided(pictures).to_pylist() if self._may_move(row)]
         wanted = [check.Wanted(row["uri"], row["sha256"]) for row in moving]
         check.refuse(
-            check.changed(self._source, self._manifest, wanted, thorough=True),
+            check.changed(self._source, self._manifest, wanted, True, on_progress),
             f"{self._source.url} is not what it was when it was ingested; nothing was moved:",
             "Run omokage ingest, look at the findings and decisions again, and then apply.",
         )
