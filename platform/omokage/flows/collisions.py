@@ -79,8 +79,8 @@ def collisions(
     """
     gallery, names = index.gallery, tuple(part.name for part in index.head.parts)
     state = _usable_state(index, settings)
-    seen = _sampled(gallery.faces["face_id"], index.faces, index.head.coder, gallery.label_N, settings)
-    rule = Rule(state["floor"]) if state else _rule(seen, index.faces, settings)
+    seen = sampled(gallery.faces["face_id"], index.faces, index.head.coder, gallery.label_N, settings)
+    rule = Rule(state["floor"]) if state else chosen(seen, index.faces, settings)
     if rule is None:
         return None
     terms = Terms(
@@ -102,39 +102,7 @@ def collisions(
         compared = joining.join.pairs()
         _remember(index, terms, calibration, settings, done)
     took = time.perf_counter() - began
-    return Found(lambda: _parts(index.work, done), rule, _recall(seen, index.faces, rule), compared, took)
-
-
-def leaks(here: Index, other: Index, settings: JoinSettings, on_progress: OnProgress) -> Found | None:
-    """Return the pairs of a face of one dataset and one of another, whose rows follow; None as ``collisions``.
-
-    Raises:
-        WorkError: There are too many pairs.
-    """
-    faces = Faces([*here.faces.segments, *other.faces.segments])
-    side_N = np.where(np.arange(len(faces)) < len(here.faces), 0, 1).astype(np.int32)
-    side_N[~np.concatenate([here.alive_N, other.alive_N])] = -1
-    ids = pa.chunked_array([*here.gallery.faces["face_id"].chunks, *other.gallery.faces["face_id"].chunks])
-    seen = _sampled(ids, faces, here.head.coder, side_N, settings, first=len(here.faces))
-    rule = _rule(seen, faces, settings)
-    if rule is None:
-        return None
-    terms = Terms(
-        segments=tuple(part.name for index in (here, other) for part in index.head.parts),
-        new_from=len(here.head.parts),
-        among_new=False,
-        threshold=settings.threshold,
-        floor=rule.floor,
-        coder=here.head.coder,
-        labels=labels_key(side_N),
-        device=settings.device,
-    )
-    began = time.perf_counter()
-    joining = Joining(here.work, faces, side_N, terms, settings.most)
-    joining.run(settings.where, settings.memory, on_progress)
-    parts = [(joining.folder, len(joining.units))]
-    took = time.perf_counter() - began
-    return Found(lambda: _parts(here.work, parts), rule, _recall(seen, faces, rule), joining.join.pairs(), took)
+    return Found(lambda: matches_of(index.work, done), rule, reached(seen, index.faces, rule), compared, took)
 
 
 def remembered(index: Index, fmr: float) -> Calibration | None:
@@ -182,13 +150,14 @@ def _remember(
                 shutil.rmtree(place, ignore_errors=True)
 
 
-def _parts(work: Workspace, joins: list[tuple[str, int]]) -> Iterator[NDArray[np.void]]:
+def matches_of(work: Workspace, joins: list[tuple[str, int]]) -> Iterator[NDArray[np.void]]:
+    """Yield the matches that finished joins left: each a folder, and how many units it has."""
     for folder, count in joins:
         for number in range(count):
             yield work.load(f"{folder}/{number:05d}")
 
 
-def _sampled(
+def sampled(
     face_id: pa.ChunkedArray,
     faces: Faces,
     coder: Coder,
@@ -225,12 +194,13 @@ def _check(expected: float, settings: JoinSettings) -> None:
         )
 
 
-def _rule(seen: Truth, faces: Faces, settings: JoinSettings) -> Rule | None:
+def chosen(seen: Truth, faces: Faces, settings: JoinSettings) -> Rule | None:
     """Return which lists to probe, by half of the sample."""
     if faces.lists == 1:
         return EXACT
     return sample.choose(seen.part(0, 2), faces, settings.recall) or (Rule() if settings.take_what_comes else None)
 
 
-def _recall(seen: Truth, faces: Faces, rule: Rule) -> tuple[Recall, Recall] | None:
+def reached(seen: Truth, faces: Faces, rule: Rule) -> tuple[Recall, Recall] | None:
+    """Return the recall by the other half of the sample, of two people's pairs and of all; None where all is compared."""
     return None if faces.lists == 1 else sample.measure(seen.part(1, 2), faces, rule)

@@ -6,12 +6,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from omokage import schema
-from omokage.curate import leaks as leaking
 from omokage.curate.calibrate import Calibration, calibrate
 from omokage.curate.collisions import CollisionConfig, collision_pairs
 from omokage.curate.found import Collided, FindReport, Plan
@@ -21,14 +19,13 @@ from omokage.curate.matches import Matches
 from omokage.curate.outliers import OutlierConfig, outliers
 from omokage.curate.same_face import SameFaceConfig, same_face
 from omokage.errors import ConfigError, DatasetError
-from omokage.flows import collisions
+from omokage.flows import collisions, leaks
 from omokage.flows.cluster import ClusterConfig
 from omokage.flows.collisions import Found, JoinSettings
 from omokage.flows.find_config import RESERVED, FindConfig
 from omokage.flows.findings import Findings, write_csv
-from omokage.flows.index import Chips, Index, guest, people, same_origin, up_to_date
+from omokage.flows.index import Index, guest, people, same_origin, up_to_date
 from omokage.index import plan, product
-from omokage.index.faces import Faces
 from omokage.index.threads import cores
 from omokage.progress import OnProgress, quietly
 from omokage.report import tally
@@ -273,31 +270,11 @@ class _Finder:
             nonlocal other
             if other.head.lists != self.index.head.lists:  # the lists were made anew
                 other = self._guest()
-            return collisions.leaks(self.index, other, wanted, self.on_progress)
+            return leaks.pairs(self.index, other, wanted, self.on_progress)
 
         found = self._reached(attempt, threshold)
-        count = len(self.index.faces)
-        faces = Faces([*self.index.faces.segments, *other.faces.segments])
-        pair = leaking.both(self.gallery, other.gallery, faces, Chips.of_both(self.index, other))
-        everybody = leaking.with_nobody(pair, count, np.concatenate([self.index.alive_N, other.alive_N]))
-        files = leaking.same_files(everybody, count)
-        matches = Matches(found.parts, everybody, threshold)
-        kinds = {"same_file": files.num_rows, "same_person": 0}
-
-        def tables() -> Iterator[pa.Table]:
-            yield files
-            for table in leaking.same_people(matches.tables(), files):
-                kinds["same_person"] += table.num_rows
-                yield table
-
-        rows = self.findings.tables("leaks", schema.LEAKS, tables())
-        leaky = schema.COLLISION_PAIRS.empty_table()
-        if calibration is not None:
-            hits = Matches(found.parts, pair, threshold).hits()
-            level = replace(calibration, threshold=threshold)
-            leaky = leaking.across(collision_pairs(pair, hits, level, CollisionConfig()))
-        self.findings.table("leak_people", leaky)
-        return self._collided(found, threshold, calibration, rows, leaky), kinds
+        kinds, people = leaks.written(self.findings, self.index, other, found, threshold, calibration)
+        return self._collided(found, threshold, calibration, sum(kinds.values()), people), kinds
 
     def _guest(self) -> Index:
         """Return the other dataset's faces in this index's lists."""
