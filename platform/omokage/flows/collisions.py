@@ -202,5 +202,5 @@ def chosen(seen: Truth, faces: Faces, settings: JoinSettings) -> Rule | None:
 
 
 def reached(seen: Truth, faces: Faces, rule: Rule) -> tuple[Recall, Recall] | None:
-    """Return the recall by the other half of the sample, of two people's pairs and of all; None where all is compared."""
+    """Return the recall by the other half of the sample: of two people's pairs, of all; None where all is compared."""
     return None if faces.lists == 1 else sample.measure(seen.part(1, 2), faces, rule)
