@@ -8,9 +8,9 @@ from collections.abc import Callable, Coroutine
 from importlib import resources
 from typing import Any, Final
 
+import anyio
 import numpy as np
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -38,6 +38,9 @@ ASSETS: Final = {
     "icon.svg": "image/svg+xml",
 }
 
+THREADS: Final = 4
+"""Answers that are worked on at a time; each thread keeps memory of its own."""
+
 MANY: Final = 512
 """Chips or titles of one request."""
 
@@ -46,6 +49,7 @@ Answer = Callable[[Request], Coroutine[Any, Any, Response]]
 
 def app(session: Session) -> Starlette:
     """Return the web application over a session."""
+    limit = anyio.CapacityLimiter(THREADS)
     routes = [Route("/", _asset("index.html")), *(Route(f"/{name}", _asset(name)) for name in ASSETS)]
     reads: dict[str, Callable[[Request], Any]] = {
         "/api/start": lambda asked: session.start(),
@@ -62,10 +66,10 @@ def app(session: Session) -> Starlette:
         "/api/with": lambda asked: session.with_people(asked.query_params.get("q", "")[:200]).tobytes(),
         "/chips": lambda asked: _chips(session.chips(_numbers(asked, len(session.faces)))),
     }
-    routes += [Route(path, _reading(read), methods=["GET"]) for path, read in reads.items()]
+    routes += [Route(path, _reading(read, limit), methods=["GET"]) for path, read in reads.items()]
     routes += [
-        Route("/api/decide", _writing(session.decide), methods=["POST"]),
-        Route("/api/undo", _writing(session.undo), methods=["POST"]),
+        Route("/api/decide", _writing(session.decide, limit), methods=["POST"]),
+        Route("/api/undo", _writing(session.undo, limit), methods=["POST"]),
     ]
     return Starlette(routes=routes)
 
@@ -79,10 +83,10 @@ def _asset(name: str) -> Answer:
     return answer
 
 
-def _reading(read: Callable[[Request], Any]) -> Answer:
+def _reading(read: Callable[[Request], Any], limit: anyio.CapacityLimiter) -> Answer:
     async def answer(asked: Request) -> Response:
         try:
-            return _said(await run_in_threadpool(read, asked))
+            return _said(await anyio.to_thread.run_sync(read, asked, limiter=limit))
         except (KeyError, IndexError, RequestError):
             return _said({"error": "there is no such thing"}, 404)
         except (OmokageError, OSError) as error:
@@ -91,7 +95,7 @@ def _reading(read: Callable[[Request], Any]) -> Answer:
     return answer
 
 
-def _writing(write: Callable[[dict[str, Any]], tuple[dict[str, Any], int]]) -> Answer:
+def _writing(write: Callable[[dict[str, Any]], tuple[dict[str, Any], int]], limit: anyio.CapacityLimiter) -> Answer:
     async def answer(asked: Request) -> Response:
         body = await _body(asked)
         if body is None:
@@ -100,7 +104,7 @@ def _writing(write: Callable[[dict[str, Any]], tuple[dict[str, Any], int]]) -> A
             said = json.loads(body)
             if asked.headers.get("content-type") != "application/json" or not isinstance(said, dict):
                 raise RequestError("a decision is one JSON object")
-            return _said(*await run_in_threadpool(write, said))
+            return _said(*await anyio.to_thread.run_sync(write, said, limiter=limit))
         except (ValueError, RecursionError):
             return _said({"error": "a decision is one JSON object"}, 400)
         except RequestError as error:
