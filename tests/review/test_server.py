@@ -17,6 +17,7 @@ from omokage.errors import DatasetError
 from omokage.ledger.book import Ledger
 from omokage.ledger.decision import Decision
 from omokage.ledger.fold import fold
+from omokage.review import items
 from omokage.review.session import Session
 from omokage.store import Dataset
 
@@ -194,10 +195,10 @@ def test_faces_are_those_of_the_dataset(shared):
 
 def test_every_kind_of_finding_is_shown_with_its_evidence(shared):
     start = shared.read("/api/start")
-    items = [shared.read(f"/api/item/{n}") for n in range(start["findings"])]
-    assert [sum(item["kind"] == kind for item in items) for kind in start["kinds"]] == [4, 1, 8, 4, 4]
+    shown = [shared.read(f"/api/item/{n}") for n in range(start["findings"])]
+    assert [sum(item["kind"] == kind for item in shown) for kind in start["kinds"]] == [4, 1, 8, 4, 4]
     assert start["stale"] == 0
-    people = items[0]
+    people = shown[0]
     assert (people["kind"], people["verdict"], people["proposal"], people["matching"] if 0 else None) == (
         "people",
         "same_person",
@@ -208,16 +209,24 @@ def test_every_kind_of_finding_is_shown_with_its_evidence(shared):
     assert [pair[2] for pair in people["joined"]] == [0.9, 0.8, 0.7]
     assert {person["name"] for person in people["group"]} >= {people["a"]["name"], people["b"]["name"]}
     assert len(people["group"]) == 4
-    stray = next(item for item in items if item.get("verdict") == "stray_face")
+    stray = next(item for item in shown if item.get("verdict") == "stray_face")
     assert stray["pick"] == [stray["b"]["faces"][0]["row"]] and stray["proposal"] == "move"
-    cluster = next(item for item in items if item["kind"] == "same_face")
+    cluster = next(item for item in shown if item["kind"] == "same_face")
     assert [face["kind"] for face in cluster["faces"]] == ["best", "same_shot", "other_shot"]
     assert cluster["pick"] == [cluster["faces"][1]["row"]]
-    mixed = next(item for item in items if item["kind"] == "mixed")
+    mixed = next(item for item in shown if item["kind"] == "mixed")
     assert [part["count"] for part in mixed["parts"]] == [3, 3]
     assert mixed["parts"][1]["name"] == f"{mixed['a']['name']} (2)"
-    ids = [item["id"] for item in items]
+    ids = [item["id"] for item in shown]
     assert [shared.read(f"/api/where/{each}")["n"] for each in ids] == list(range(len(ids)))
+
+
+def test_of_a_big_cluster_some_are_shown_and_all_are_judged(page, data, monkeypatch):
+    monkeypatch.setattr(items, "SHOTS", 1)
+    cluster = page.first("same_face")
+    assert (cluster["count"], [face["kind"] for face in cluster["faces"]], len(cluster["pick"])) == (3, ["best"], 1)
+    assert page.decide(cluster["n"], "keep")[0] == 200
+    assert len(pages.lines(data)[0]["faces"]) == 3
 
 
 def test_hostile_names_stay_what_they_are(shared):
@@ -327,17 +336,17 @@ def test_two_who_write_at_once_lose_nothing_and_double_nothing(data):
 
 
 def test_what_follows_from_other_decisions_is_settled(page, data):
-    items = [page.read(f"/api/item/{n}") for n in range(21)]
-    people = [item for item in items if item["kind"] == "people"]
+    every = [page.read(f"/api/item/{n}") for n in range(21)]
+    people = [item for item in every if item["kind"] == "people"]
     a, b = people[0]["a"], people[0]["b"]
     page.write("/api/decide", {"person": a["code"], "action": "same", "into": b["code"]})
-    cluster = next(item for item in items if item["kind"] == "alike")
+    cluster = next(item for item in every if item["kind"] == "alike")
     page.write("/api/decide", {"person": 0, "action": "drop", "picked": [cluster["faces"][0]["row"]]})
-    outlier = next(item for item in items if item["kind"] == "outlier")
+    outlier = next(item for item in every if item["kind"] == "outlier")
     page.write("/api/decide", {"person": 0, "action": "move", "picked": [outlier["face"]["row"]], "into": "elsewhere"})
     states = [page.read(f"/api/item/{n['n']}")["state"] for n in (people[0], cluster, outlier)]
     assert states == [2, 2, 2]
-    size = len(items)
+    size = len(every)
     columns = page.ask("GET", "/api/queue")[1]
     assert [columns[5 * size + item["n"]] for item in (people[0], cluster, outlier)] == [2, 2, 2]
     page.write("/api/undo", {})

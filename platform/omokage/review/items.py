@@ -23,6 +23,9 @@ SIDE: Final = 60
 TYPICAL: Final = 24
 """Faces that are shown beside an outlier, of its folder and of the nearest other person."""
 
+SHOTS: Final = 120
+"""Faces that are shown of a cluster; what is decided is decided of all of them."""
+
 JOINED: Final = 8
 """Pairs of faces that are shown joined."""
 
@@ -168,21 +171,17 @@ class Items:
         part = self.queue.rows(number)
         table = self.queue.same_face.slice(part.start, part.stop - part.start)
         rows = self.queue.same_face_row_S[part].tolist()
-        said = table.select(["kind", "keep", "similarity", "pixels", "reason"]).to_pylist()
-        faces = self.shown(rows)
-        for face, one in zip(faces, said, strict=True):
-            face |= {name: one[name] for name in ("kind", "keep", "pixels")} | {
-                "near": one["similarity"],
-                "why": one["reason"],
-            }
-        faces.sort(key=lambda face: (face["kind"] != "best", face["keep"], -(face["near"] or 0)))
-        drops = any(not face["keep"] for face in faces)
-        return {
-            "a": self.person(int(self.queue.a_Q[number])),
-            "faces": faces,
-            "pick": [face["row"] for face in faces if not face["keep"]],
-            "proposal": "drop" if drops else "keep",
-        }
+        both = sorted(
+            zip(rows, table.to_pylist(), strict=True),
+            key=lambda each: (each[1]["kind"] != "best", each[1]["keep"], -(each[1]["similarity"] or 0)),
+        )
+        faces = self.shown([row for row, _ in both[:SHOTS]], [said["similarity"] for _, said in both[:SHOTS]])
+        for face, (_, said) in zip(faces, both, strict=False):
+            face |= {"kind": said["kind"], "keep": said["keep"], "pixels": said["pixels"], "why": said["reason"]}
+        pick = [row for row, said in both if not said["keep"]]
+        person = self.person(int(self.queue.a_Q[number]))
+        proposal = "drop" if pick else "keep"
+        return {"a": person, "count": len(rows), "faces": faces, "pick": pick, "proposal": proposal}
 
     def _mixed(self, number: int) -> dict[str, Any]:
         part = self.queue.rows(number)

@@ -97,7 +97,7 @@ class Judge:
             raise RequestError(f"a cluster cannot be judged by {action!r} of these faces")
         table = self._queue.same_face.slice(self._queue.rows(number).start, len(rows)).select(["similarity", "kind"])
         stays = [
-            (one["kind"] != "best", -one["similarity"], row)
+            (one["kind"] != "best", -(one["similarity"] or 0), row)
             for row, one in zip(rows, table.to_pylist(), strict=True)
             if row not in picked
         ]

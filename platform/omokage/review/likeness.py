@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from omokage.review.faces import Faces
 
-MOST: Final = 20_000
+MOST: Final = 10_000
 """Faces of a person that are compared; the rest of a bigger one come last, and unjudged."""
 
 KEPT: Final = 256

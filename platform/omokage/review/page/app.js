@@ -90,8 +90,7 @@ class Page {
       this.failed(error);
       return;
     }
-    const known = this.n !== null && this.store.place[this.n] >= 0;
-    await this.show(known ? this.n : this.store.nextOpen(null) ?? this.store.view[0] ?? null);
+    await this.show(this.n ?? this.store.nextOpen(null) ?? this.store.view[0] ?? null);
   }
 
   async showPerson(code) {
@@ -112,7 +111,12 @@ class Page {
   }
 
   go(n) {
-    if (document.body.dataset.view !== "finding") { this.n = n; this.to("#"); return; }
+    if (document.body.dataset.view !== "finding") {
+      if (n !== null && this.store.place[n] < 0) { this.store.apply(n); this.side.draw(); }
+      this.n = n;
+      this.to("#");
+      return;
+    }
     this.show(n).catch((error) => this.failed(error));
   }
 

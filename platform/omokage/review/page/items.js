@@ -128,16 +128,16 @@ function cluster(item, page) {
   const element = h("div.item.cluster", {},
     h("section.asked", {}, h("p.over", {}, item.kind === "alike" ? "The best of these photos" : "The best of this shot"), first && shown(first, 0, "large")),
     h("section.side", {}, h("p.over", {}, item.kind === "alike" ? "Alike, and another photo" : "The same shot again"),
-      h("div.shots", {}, others.map((face, i) => shown(face, i + 1, "middle")))));
+      h("div.shots", {}, others.map((face, i) => shown(face, i + 1, "middle")), item.count > all.length && h("span.more", {}, `${number(item.count - all.length)} more, judged with these`))));
   return {
     element,
     numbered: all.slice(0, 10).map((face, i) => [KEYS[i], face.row]),
     persons: [a],
     actions: () => {
-      const picked = page.picked.size, some = picked > 0 && picked < all.length;
+      const picked = page.picked.size, some = picked > 0 && picked < item.count;
       return [
-        { id: "drop", key: "X", label: picked ? [`Drop ${picked}`] : ["Drop"], hint: some ? [`keep ${all.length - picked}`] : picked ? ["one must stay"] : ["pick faces"], disabled: !some, request: () => ({ picked: [...page.picked] }), done: [`Dropped ${count(picked, "duplicate")} of `, name(a.name)] },
-        { id: "keep", key: "K", label: [`Keep all ${all.length}`], hint: ["all are wanted"], request: () => ({}), done: [`Kept ${count(all.length, "face")} of `, name(a.name)] },
+        { id: "drop", key: "X", label: picked ? [`Drop ${number(picked)}`] : ["Drop"], hint: some ? [`keep ${number(item.count - picked)}`] : picked ? ["one must stay"] : ["pick faces"], disabled: !some, request: () => ({ picked: [...page.picked] }), done: [`Dropped ${count(picked, "duplicate")} of `, name(a.name)] },
+        { id: "keep", key: "K", label: [`Keep all ${number(item.count)}`], hint: ["all are wanted"], request: () => ({}), done: [`Kept ${count(item.count, "face")} of `, name(a.name)] },
       ];
     },
   };

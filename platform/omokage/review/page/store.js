@@ -49,10 +49,9 @@ export class Store {
     let length = 0;
     for (let i = 0; i < out.length; i++) {
       const n = from ? from[i] : i;
-      if (wanted < 0 ? this.kind[n] === alike : this.kind[n] !== wanted) continue;
-      if (least !== null && !(this.shown[n] >= least)) continue;
-      if (n !== keep && state !== "all" && (this.state[n] === OPEN) !== (state === "open")) continue;
-      out[length++] = n;
+      const fits = (wanted < 0 ? this.kind[n] !== alike : this.kind[n] === wanted) && (least === null || this.shown[n] >= least)
+        && (state === "all" || (this.state[n] === OPEN) === (state === "open"));
+      if (fits || n === keep) out[length++] = n;
     }
     this.view = out.slice(0, length);
     this.place = new Int32Array(size).fill(-1);
