@@ -41,15 +41,16 @@ def dataset(place: Path | str, *, folders: int = 8, faces: int = 6) -> Dataset:
     for face in table:
         people.setdefault(face["identity"], []).append(face)
     folder = data.folder
-    _write(folder, "collision_pairs", _pairs(people), schema.COLLISION_PAIRS)
-    _write(folder, "collisions", _collisions(people), schema.COLLISIONS)
-    _write(folder, "same_face", _same_face(people), schema.SAME_FACE)
-    _write(folder, "outliers", _outliers(people), schema.OUTLIERS)
-    _write(folder, "mixed", _mixed(people), schema.MIXED)
+    write_findings(folder, "collision_pairs", _pairs(people), schema.COLLISION_PAIRS)
+    write_findings(folder, "collisions", _collisions(people), schema.COLLISIONS)
+    write_findings(folder, "same_face", _same_face(people), schema.SAME_FACE)
+    write_findings(folder, "outliers", _outliers(people), schema.OUTLIERS)
+    write_findings(folder, "mixed", _mixed(people), schema.MIXED)
     return data
 
 
-def _write(folder: Folder, name: str, rows: list[dict[str, Any]], columns: pa.Schema) -> None:
+def write_findings(folder: Folder, name: str, rows: list[dict[str, Any]], columns: pa.Schema) -> None:
+    """Write a table of findings."""
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(rows, columns), sink)
     folder.write(f"findings/{name}.parquet", sink.getvalue())

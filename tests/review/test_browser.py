@@ -7,6 +7,7 @@ import pages
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from omokage.curate import proposals
 from omokage.store import Dataset
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -250,6 +251,19 @@ def test_a_person_is_judged_on_their_own_page(opened, data):
     page.keyboard.press("Escape")
     expect(page.locator(".item")).to_be_visible()
     assert [line["do"] for line in pages.lines(data)] == ["drop_face", "relabel", "undo"]
+
+
+def test_where_nothing_was_found_the_page_says_so(chromium, tmp_path):
+    data = pages.Crowd(folders=2, faces=2, dim=8).write(str(tmp_path / "data"))
+    pages.write_findings(data.folder, "outliers", [], proposals.SCHEMAS["outliers"])
+    with pages.reviewed(data.folder.url) as reviewer:
+        context = chromium.new_context()
+        page = context.new_page()
+        page.goto(reviewer.url)
+        expect(page.locator(".done h1")).to_have_text("Nothing was found.")
+        page.keyboard.press("l")
+        expect(page.locator(".lines")).to_contain_text("Nothing is decided yet.")
+        context.close()
 
 
 def test_a_page_without_its_key_shows_nothing(chromium, data):
