@@ -228,7 +228,7 @@ KILLED = """
 import os, signal, sys
 from omokage.bridge import parquet_in
 parquet_in.ROWS = 8
-kill = lambda done, of: done >= 24 and os.kill(os.getpid(), signal.SIGKILL)
+kill = lambda done, of, what: done >= 24 and os.kill(os.getpid(), signal.SIGKILL)
 parquet_in.import_parquet(sys.argv[1], sys.argv[2], parquet_in.ParquetConfig(encoder_name="x"), kill)
 """
 

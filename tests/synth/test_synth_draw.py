@@ -20,7 +20,7 @@ CONFIG = DrawConfig(people=3, pictures=2, size=72, seed=1, workers=1)
 def drawn(tmp_path_factory):
     out = tmp_path_factory.mktemp("drawn") / "out"
     seen = []
-    known = draw.draw(CONFIG, out, lambda done, total: seen.append((done, total)))
+    known = draw.draw(CONFIG, out, lambda done, total, what: seen.append((done, total)))
     assert seen[-1] == (len(known.files), len(known.files))
     return out, known
 

@@ -11,7 +11,6 @@ import hashlib
 import os
 import posixpath
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -26,6 +25,7 @@ from omokage.bridge import foreign, npknown
 from omokage.bridge.foreign import ImportReport, Intake
 from omokage.bridge.npknown import FILE, SIDE_FOLDERS, Known, Member
 from omokage.errors import DatasetError
+from omokage.progress import OnProgress, quietly
 from omokage.source import Source, check_apart, locate, unwritten, written
 from omokage.stages.write import face_id
 from omokage.storage import Folder
@@ -54,9 +54,7 @@ class NpKnownConfig:
     """Whether the pictures become chips; they are read in any case, for their sha256."""
 
 
-def import_npknown(
-    root: str, dataset: str, config: NpKnownConfig, on_progress: Callable[[int, int], None] | None = None
-) -> ImportReport:
+def import_npknown(root: str, dataset: str, config: NpKnownConfig, on_progress: OnProgress = quietly) -> ImportReport:
     """Return the report of making ``dataset`` from the npKnown.npz files below ``root``. Pictures are only read.
 
     Identities are the first level of folders, as in an ingest. FACE01's own side folders (not_me, …) are left out.
@@ -81,8 +79,7 @@ def import_npknown(
             reader.read(folder, intake)
             if len(reader.rows) >= ROWS:
                 reader.flush(intake)
-            if on_progress:
-                on_progress(number, len(folders))
+            on_progress(number, len(folders), "folders")
         reader.flush(intake)
         after = intake.commit()
     notes = [f"{skipped:,} files in FACE01's side folders (not_me, noFace, …) are left out"] if skipped else []

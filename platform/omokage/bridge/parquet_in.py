@@ -8,7 +8,7 @@ Shape key: N rows of a batch, D numbers of an embedding.
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from omokage import schema
 from omokage.bridge import foreign
 from omokage.bridge.foreign import ImportReport, Intake
 from omokage.errors import DatasetError
+from omokage.progress import OnProgress, quietly
 from omokage.source import Source
 from omokage.storage import Folder
 
@@ -43,9 +44,7 @@ class ParquetConfig:
     """Folder or URL that uris are relative to; by default that of the Parquet file."""
 
 
-def import_parquet(
-    source: str, dataset: str, config: ParquetConfig, on_progress: Callable[[int, int], None] | None = None
-) -> ImportReport:
+def import_parquet(source: str, dataset: str, config: ParquetConfig, on_progress: OnProgress = quietly) -> ImportReport:
     """Return the report of making ``dataset`` from embeddings in a Parquet file, or in all of a folder.
 
     Needed are the columns ``embedding`` (lists of numbers) and ``uri`` or ``path``. Taken where they are there:
@@ -68,8 +67,7 @@ def import_parquet(
         for table in files.tables():
             intake.take(*reader.read(table))
             done += table.num_rows
-            if on_progress:
-                on_progress(done, files.rows)
+            on_progress(done, files.rows, "faces")
         intake.left_out += reader.left_out
         after = intake.commit()
     return foreign.report(intake, after, time.perf_counter() - began, warnings=tuple(_warnings(after.manifest())))

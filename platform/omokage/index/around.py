@@ -162,17 +162,26 @@ class Around:
         of the floor, since faces are less alike than their means.
         """
         codes_LE, people = self.all.codes_LE, len(self.people.count_P)
-        most = min(MOST_NEAR, len(codes_LE))
+        cut = max(0.0, LEEWAY * self.all.floor)
 
         def block(start: int) -> list[torch.Tensor]:
             found_RL = products(codes_LE[start : min(start + ROWS, people)], codes_LE)
-            own = torch.arange(len(found_RL))
-            found_RL[own, own + start] = 2**30  # more than any product of codes
-            best, lists = torch.topk(found_RL, most, dim=1)
-            count = (best >= max(0.0, LEEWAY * self.all.floor)).sum(1).tolist()
-            return [row[: max(some, LEAST_NEAR)].clone() for row, some in zip(lists, count, strict=True)]
+            row, column = torch.nonzero(found_RL >= cut, as_tuple=True)
+            ends = torch.cumsum(torch.bincount(row, minlength=len(found_RL)), 0).tolist()
+            return [
+                _own_first(start + at, found_RL[at], column[first:end])
+                for at, (first, end) in enumerate(zip([0, *ends], ends, strict=False))
+            ]
 
         return [near for some in each(block, range(0, people, ROWS)) for near in some]
+
+
+def _own_first(own: int, found_L: torch.Tensor, list_k: torch.Tensor) -> torch.Tensor:
+    """Return the lists near a person's, ``own``, by the products with it; the nearest if too few or many."""
+    if not LEAST_NEAR <= len(list_k) <= MOST_NEAR:
+        most = LEAST_NEAR if len(list_k) < LEAST_NEAR else MOST_NEAR
+        list_k = torch.topk(found_L, min(most, len(found_L))).indices
+    return torch.cat([torch.tensor([own]), list_k[list_k != own]])
 
 
 def _runs(label_B: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.int64]]]:

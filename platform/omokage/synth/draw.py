@@ -9,7 +9,7 @@ import itertools
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from omokage import weights
 from omokage.errors import ConfigError
+from omokage.progress import OnProgress, quietly
 from omokage.synth import faults, names, portrait, truth
 from omokage.synth.faults import Item
 from omokage.synth.formats import FORMATS
@@ -28,8 +29,6 @@ from omokage.synth.portrait import Drawn
 from omokage.synth.truth import TrueFace, TrueFile, Truth
 
 Picture = NDArray[np.uint8]
-Progress = Callable[[int, int], None]
-
 PICTURES: Final = "pictures"
 MARK: Final = ".omokage-drawn.json"
 """Written first, so that a folder left half drawn is known as ours."""
@@ -88,7 +87,7 @@ def plan(config: DrawConfig) -> list[Item]:
     return items
 
 
-def draw(config: DrawConfig, out: Path, progress: Progress | None = None) -> Truth:
+def draw(config: DrawConfig, out: Path, on_progress: OnProgress = quietly) -> Truth:
     """Draw all pictures into ``out`` and return the truth, which also lies there as ``truth.json``.
 
     A folder that holds the finished drawing of the very same settings is left as it is.
@@ -96,7 +95,7 @@ def draw(config: DrawConfig, out: Path, progress: Progress | None = None) -> Tru
     Args:
         config: What to draw.
         out: A folder that is empty, missing, or was made by ``draw``; in the last case its drawn files are replaced.
-        progress: Called with files done and files in all.
+        on_progress: Told how many files are drawn.
 
     Raises:
         ConfigError: ``out`` holds something else.
@@ -111,8 +110,7 @@ def draw(config: DrawConfig, out: Path, progress: Progress | None = None) -> Tru
     files: list[TrueFile] = []
     for batch in _drawn(config, items, out):
         files.extend(batch)
-        if progress:
-            progress(len(files), len(items))
+        on_progress(len(files), len(items), "pictures")
     known = Truth(
         config=config.content(), people=tuple(names.name(number) for number in range(config.people)), files=tuple(files)
     )
