@@ -437,4 +437,5 @@ def test_the_command_ends_with_what_was_decided(data):
     assert (ran.returncode, report["who"], report["wrote"], report["decided"]) == (0, "Ännchen", {"drop_face": 1}, 1), (
         err
     )
+    assert (report["findings"], report["open"]) == (17, 16)  # four more are photos that are only alike
     assert pages.lines(data)[0]["who"] == "Ännchen"

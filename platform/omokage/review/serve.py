@@ -13,6 +13,7 @@ from omokage.errors import ConfigError, WorkError
 from omokage.ledger.book import login
 from omokage.review.app import app
 from omokage.review.guard import Guard
+from omokage.review.queue import KINDS
 from omokage.review.session import Session
 from omokage.review.state import DECIDED, OPEN
 from omokage.store import Dataset
@@ -47,6 +48,7 @@ class ReviewReport:
     dataset: str
     who: str
     findings: int
+    """That propose something; photos that are only alike do not count."""
     decided: int
     """Findings that are decided now, by whomever."""
     open: int
@@ -127,11 +129,12 @@ def review(dataset: str, how: ReviewConfig, on_ready: Callable[[str], None]) -> 
     shown = page(session, how)
     on_ready(shown.url)
     shown.serve()
-    states_Q = session.state.states()
+    proposed = session.queue.kind_Q != KINDS.index("alike")
+    states_Q = session.state.states()[proposed]
     return ReviewReport(
         dataset=session.faces.data.folder.url,
         who=session.who,
-        findings=len(session.queue),
+        findings=len(states_Q),
         decided=int((states_Q == DECIDED).sum()),
         open=int((states_Q == OPEN).sum()),
         wrote=dict(session.written.most_common()),
