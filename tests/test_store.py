@@ -300,6 +300,12 @@ def test_only_one_may_write(data):
         pass
 
 
+def test_a_folder_that_may_not_be_written_to_is_told_in_words(data):
+    Path(data.folder.place(".lock")).mkdir()  # what cannot be opened for writing, even by root
+    with pytest.raises(DatasetError, match=r"cannot be written to: .*; this command keeps its results there"):
+        data.locked().__enter__()
+
+
 def test_who_gets_the_lock_sees_what_was_committed_meanwhile(data):
     late = Dataset.open(data.folder.url)
     now = ingest(data, listing("a/1", "a/2"))

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -209,18 +209,27 @@ class Dataset:
         """Keep other runs on this machine from writing at the same time; a killed holder's lock is free at once.
 
         Raises:
-            DatasetError: Another process is writing.
+            DatasetError: Another process is writing, or writing is not permitted.
         """
         if not self.folder.local:
             yield
             return
-        with Path(self.folder.place(".lock")).open("w") as handle:
+        with self._lock_file() as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise DatasetError(f"another run is writing to {self.folder.url}: wait for it, or stop it") from error
             self.head = _read_head(self.folder)  # another run may have ended since it was read
             yield
+
+    def _lock_file(self) -> BinaryIO:
+        try:
+            return Path(self.folder.place(".lock")).open("wb")
+        except OSError as error:
+            raise DatasetError(
+                f"{self.folder.url} cannot be written to: {error.strerror}; this command keeps its results there. "
+                "Change the folder's permissions or free its disk, or copy it and give the copy"
+            ) from error
 
     def check(self) -> list[str]:
         """Return what is wrong with the files, a line each; nothing when all is well."""

@@ -2,12 +2,15 @@
 
 import dataclasses
 import json as jsonlib
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
 from omokage.cli.words import DatasetPlace, Json, parse
 from omokage.errors import OmokageError
+
+if TYPE_CHECKING:
+    from omokage.store import Dataset
 
 
 def info(argv: list[str]) -> str:
@@ -28,11 +31,14 @@ def info(argv: list[str]) -> str:
 
 
 def check(argv: list[str]) -> str:
-    """Check a dataset's files against their checksums."""
+    """Check a dataset's files, decisions and versions against what was written."""
 
     @dataclasses.dataclass
     class Check:
-        """Check every file of a dataset against the checksum that was noted when it was written."""
+        """Check every file of a dataset against the checksum that was noted when it was written.
+
+        Frozen versions and the journal of moved files too; and whether each decision in the ledger is there and whole.
+        """
 
         dataset: DatasetPlace
         json: Json = False
@@ -42,13 +48,53 @@ def check(argv: list[str]) -> str:
 
     data = Dataset.open(asked.dataset)
     problems = data.check()
+    decided, damaged = _decided(data)
+    cures = []
     if problems:
-        cure = "Remove the files of a damaged shard and run omokage ingest again: it makes them anew."
-        raise OmokageError("\n".join([f"{data.folder.url} is damaged:", *problems, cure]))
+        cures.append("Remove the files of a damaged shard and run omokage ingest again: it makes them anew.")
+    if damaged:
+        cures.append("What people decided cannot be made anew: bring those files back from a copy of the dataset.")
+    if cures:
+        raise OmokageError("\n".join([f"{data.folder.url} is damaged:", *problems, *damaged, *cures]))
     files = 2 * len(data.head.shards) + (data.head.manifest is not None)
-    return (
-        jsonlib.dumps({"files": files, "problems": []}) if asked.json else f"{files:,} files are as they were written"
+    if asked.json:
+        return jsonlib.dumps({"files": files, **decided, "problems": []})
+    return "; ".join(
+        [f"{files:,} files are as they were written", *(f"{what}: {count:,}" for what, count in decided.items())]
     )
+
+
+def _decided(data: "Dataset") -> tuple[dict[str, int], list[str]]:
+    """Read all that people decided, and return how much there is of what, and what is wrong, a line each."""
+    from omokage.apply import journal
+    from omokage.ledger.book import Ledger
+    from omokage.ledger.version import Version, names_of
+
+    counts, problems = {"decisions": 0, "versions": 0, "applied": 0}, []
+    try:
+        counts["decisions"] = Ledger.of(data.folder).table().num_rows
+    except OmokageError as error:
+        problems.append(str(error))
+    rests = 0  # on so many decisions, by what the versions say
+    for name in names_of(data):
+        try:
+            version = Version.open(data, name)
+            version.faces()
+        except OmokageError as error:
+            problems.append(str(error))
+        else:
+            counts["versions"] += 1
+            rests = max(rests, version.lines)
+    if rests > counts["decisions"] and not problems:
+        problems.append(f"the ledger has {counts['decisions']:,} decisions, and a version rests on {rests:,}")
+    for entry in journal.entries(data.folder):
+        try:
+            entry.plan()
+        except OmokageError as error:
+            problems.append(str(error))
+        else:
+            counts["applied"] += 1
+    return counts, problems
 
 
 def weights(argv: list[str]) -> str:

@@ -191,10 +191,19 @@ def freeze(data: Dataset, name: str, who: str | None = None, why: str | None = N
     return version
 
 
+def names_of(data: Dataset) -> list[str]:
+    """Return the names of all versions, sorted."""
+    return [name.removesuffix(".json") for name in data.folder.names(PLACE) if name.endswith(".json")]
+
+
 def versions(data: Dataset) -> list[Version]:
-    """Return all versions, the oldest first."""
-    names = [name.removesuffix(".json") for name in data.folder.names(PLACE) if name.endswith(".json")]
-    return sorted((Version.open(data, name) for name in names), key=lambda version: (version.at, version.name))
+    """Return all versions, the oldest first.
+
+    Raises:
+        DatasetError: One is damaged.
+    """
+    found = (Version.open(data, name) for name in names_of(data))
+    return sorted(found, key=lambda version: (version.at, version.name))
 
 
 def parse(address: str) -> tuple[str, str | None]:
