@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
 from omokage.apply import disk
 from omokage.apply.asked import Asked
@@ -28,6 +29,8 @@ TOUCHES = frozenset(
 def run(dataset: str, back: bool, quarantine: str | None, at: int, plainly: bool) -> None:
     """Apply the decisions of a dataset, or take them back, and die before the event with number ``at``.
 
+    Only events beside the dataset, or in the quarantine, count.
+
     Args:
         dataset: Its place.
         back: Whether to take back.
@@ -36,10 +39,11 @@ def run(dataset: str, back: bool, quarantine: str | None, at: int, plainly: bool
         plainly: Whether the system call that renames without replacing is missing.
     """
     left = at
+    watched = tuple(os.fsencode(place) for place in (Path(dataset).parent, quarantine) if place)
 
     def die(event: str, facts: tuple[object, ...]) -> None:
         nonlocal left
-        if event in TOUCHES and isinstance(facts[0], str | bytes) and b"/pytest-" in os.fsencode(facts[0]):
+        if event in TOUCHES and isinstance(facts[0], str | bytes) and os.fsencode(facts[0]).startswith(watched):
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -23,7 +23,7 @@ STEP = int(os.environ.get("OMOKAGE_CRASH_STEP", "23"))
 @pytest.fixture(params=["renamed", "linked", "copied"])
 def way(request, tmp_path):
     """How files move: by a rename, by a link where there is no such rename, by copying to another disk."""
-    other = Path(f"/dev/shm/pytest-{os.getpid()}")
+    other = Path(f"/dev/shm/omokage-crash-{os.getpid()}")
     if request.param == "copied" and (
         not other.parent.is_dir() or other.parent.stat().st_dev == tmp_path.stat().st_dev
     ):

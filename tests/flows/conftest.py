@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import pytest
+import s3fs
 
+import s3_server
 from omokage.store import Dataset
 from omokage.synth.portrait import portrait
 
@@ -51,6 +53,21 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 data = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 80 + 4 * copy])[1]
                 (root / name / f"{shot:02d}-{copy}.jpg").write_bytes(data.tobytes())
     return root
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of an S3 server that all tests share; each module has buckets of its own."""
+    with s3_server.running(tmp_path_factory.mktemp("s3")) as env:
+        yield env
+
+
+@pytest.fixture
+def address(server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let everything that this test runs find the server."""
+    s3fs.S3FileSystem.clear_instance_cache()  # or a client of another test's server, or of another key, would be used
+    for name, value in server.items():
+        monkeypatch.setenv(name, value)
 
 
 def command(*words: object) -> list[str]:

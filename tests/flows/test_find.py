@@ -299,20 +299,18 @@ def test_a_damaged_shard_or_index_is_named(dataset, tmp_path):
     assert find(data, FindConfig(what="collisions")).collisions.pairs
 
 
-def test_on_s3_the_findings_are_those_of_a_disk(dataset, tmp_path, monkeypatch):
-    with s3_server.running(tmp_path) as env:
-        for name, value in {**env, "XDG_CACHE_HOME": str(tmp_path / "cache")}.items():
-            monkeypatch.setenv(name, value)
-        files = s3_server.client(env)
-        files.mkdir("crowds")
-        for file in dataset.rglob("*"):
-            if file.is_file() and not {"index", "findings"} & set(file.parts) and file.name != ".lock":
-                files.put_file(str(file), f"crowds/data/{file.relative_to(dataset)}")
-        find("s3://crowds/data", FindConfig(what="collisions,same-face"))
-        local = copied(dataset, tmp_path / "local")
-        find(local, FindConfig(what="collisions,same-face"))
-        for name in ("collisions", "collision_pairs", "same_face"):
-            with files.open(f"crowds/data/findings/{name}.parquet") as remote:
-                assert pq.read_table(remote).equals(table(local, name)), name
-        shutil.rmtree(tmp_path / "cache")  # another machine finds the index where it was left
-        assert find("s3://crowds/data", FindConfig(what="collisions")).added == 0
+def test_on_s3_the_findings_are_those_of_a_disk(dataset, server, address, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    files = s3_server.client(server)
+    files.mkdir("crowds")
+    for file in dataset.rglob("*"):
+        if file.is_file() and not {"index", "findings"} & set(file.parts) and file.name != ".lock":
+            files.put_file(str(file), f"crowds/data/{file.relative_to(dataset)}")
+    find("s3://crowds/data", FindConfig(what="collisions,same-face"))
+    local = copied(dataset, tmp_path / "local")
+    find(local, FindConfig(what="collisions,same-face"))
+    for name in ("collisions", "collision_pairs", "same_face"):
+        with files.open(f"crowds/data/findings/{name}.parquet") as remote:
+            assert pq.read_table(remote).equals(table(local, name)), name
+    shutil.rmtree(tmp_path / "cache")  # another machine finds the index where it was left
+    assert find("s3://crowds/data", FindConfig(what="collisions")).added == 0

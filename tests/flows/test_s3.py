@@ -12,22 +12,10 @@ import s3_server
 from conftest import content, finish, run, start, wait_until
 from omokage.store import Dataset
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("address")]
 
 BUCKET = "omokage-tests"
 SOURCE = f"{BUCKET}/pic tures 面影"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with s3_server.running(tmp_path_factory.mktemp("s3")) as env:
-        yield env
-
-
-@pytest.fixture(autouse=True)
-def address(server, monkeypatch):
-    for name, value in server.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,8 @@ from omokage.errors import ConfigError, DatasetError, SourceError
 from omokage.ledger.decision import Decision
 from trees import decide, drop, known, plant, relabel, tree
 
+pytestmark = pytest.mark.usefixtures("address")
+
 BUCKET = "omokage-apply"
 NAMES = (
     "Anna/1.jpg",
@@ -25,18 +27,6 @@ NAMES = (
     "Bob/deep/er/2.jpg",
     "loose.jpg",
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with s3_server.running(tmp_path_factory.mktemp("s3")) as env:
-        yield env
-
-
-@pytest.fixture(autouse=True)
-def address(server, monkeypatch):
-    for name, value in server.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="module")

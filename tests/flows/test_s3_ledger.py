@@ -36,21 +36,12 @@ for turn in range(int(sys.argv[3])):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with s3_server.running(tmp_path_factory.mktemp("s3")) as env:
-        s3fs.S3FileSystem.clear_instance_cache()  # or the clients of an earlier test's server would be used
-        s3_server.client(env).mkdir("ledgers")
-        yield env
-
-
-@pytest.fixture(autouse=True)
-def address(server, monkeypatch):
-    for name, value in server.items():
-        monkeypatch.setenv(name, value)
+def bucket(server):
+    s3_server.client(server).mkdir("ledgers")
 
 
 @pytest.fixture
-def place():
+def place(bucket, address):
     return f"s3://ledgers/面影 {uuid.uuid4().hex}"
 
 

@@ -17,16 +17,12 @@ import torch
 from numpy.typing import NDArray
 
 from omokage.index.coder import Coder
-from omokage.index.lists import Assigner, Probes, reached
+from omokage.index.lists import ROWS, Assigner, Probes, entries
 from omokage.index.product import products
 from omokage.index.threads import each
 
 LEEWAY: Final = 0.6
 """Of the floor from which faces probe lists: from there on a list is near a person's."""
-
-LEAST_NEAR: Final = 16
-MOST_NEAR: Final = 1024
-"""Lists that the faces of a person see, its own among them, at least and at most."""
 
 FEW: Final = 2
 """Faces up to which a person's mean says more of each face than of the person."""
@@ -39,9 +35,6 @@ EXTRA: Final = 0.5
 
 GRID: Final = np.float32(1 << 12)
 """Steps of 1 in which vectors are rounded for their sums: 2^12 of them add up to 2^24, which a float32 holds."""
-
-ROWS: Final = 1024
-"""Centres that are compared with all at once."""
 
 
 class People:
@@ -130,12 +123,12 @@ class Around:
         stray_B = np.ones(len(label_B), bool)
         rows, lists, sims = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
         for label, row_n in _runs(label_B):
-            list_k = self.near[label]
+            list_k = self._lists(label)
             found_nk = products(torch.from_numpy(codes_BE[row_n]), self.all.codes_LE[list_k])
-            stray_B[row_n] = self._strays(found_nk.numpy().astype(np.float32) * self.unit, label)
-            row_K, place_K, found_K = reached(found_nk, self.all.floor)
+            stray_B[row_n] = self._strays(found_nk.numpy().astype(np.float32), label)
+            row_K, place_K, found_K = entries(found_nk, self.all.floor)
             rows.append(row_n[row_K])
-            lists.append(list_k[place_K].numpy())
+            lists.append(list_k[place_K])
             sims.append(found_K * self.unit)
         row_K, list_K, sim_K = np.concatenate(rows), np.concatenate(lists), np.concatenate(sims)
         known = ~stray_B[row_K]
@@ -148,40 +141,31 @@ class Around:
             len(label_B),
         )
 
-    def _strays(self, sim_nk: NDArray[np.float32], label: int) -> NDArray[np.bool_]:
-        """Return which faces of a person are strays, by their similarity to the lists near it, its own first."""
-        label_n = np.full(len(sim_nk), label)
-        rest_n = self.people.rest(sim_nk[:, 0], label_n)
-        elsewhere_n: NDArray[np.bool_] = rest_n < sim_nk[:, 1:].max(1, initial=-1)
-        return elsewhere_n | self.people.strays(sim_nk[:, 0], label_n)
+    def _strays(self, found_nk: NDArray[np.float32], label: int) -> NDArray[np.bool_]:
+        """Return which faces of a person are strays, by their products with the lists near it, its own first."""
+        own_n, label_n = found_nk[:, 0] * self.unit, np.full(len(found_nk), label)
+        other_n = found_nk[:, 1:].max(1, initial=-np.inf) * self.unit
+        strays_n: NDArray[np.bool_] = (
+            (found_nk[:, 0] < self.all.floor)
+            | (self.people.rest(own_n, label_n) < other_n)
+            | self.people.strays(own_n, label_n)
+        )
+        return strays_n
 
-    def _near(self) -> list[torch.Tensor]:
-        """Return the lists near each person's, its own first.
+    def _lists(self, label: int) -> NDArray[np.int64]:
+        """Return the lists near a person's, its own first."""
+        list_k = self.near.list_K[slice(*self.near.start_N1[label : label + 2])].astype(np.int64)
+        return np.concatenate([[label], list_k[list_k != label]])
+
+    def _near(self) -> Probes:
+        """Return the lists near each person's.
 
         A face that reaches the floor at a list will mostly be of a person who comes near it: nearer than ``LEEWAY``
         of the floor, since faces are less alike than their means.
         """
-        codes_LE, people = self.all.codes_LE, len(self.people.count_P)
-        cut = max(0.0, LEEWAY * self.all.floor)
-
-        def block(start: int) -> list[torch.Tensor]:
-            found_RL = products(codes_LE[start : min(start + ROWS, people)], codes_LE)
-            row, column = torch.nonzero(found_RL >= cut, as_tuple=True)
-            ends = torch.cumsum(torch.bincount(row, minlength=len(found_RL)), 0).tolist()
-            return [
-                _own_first(start + at, found_RL[at], column[first:end])
-                for at, (first, end) in enumerate(zip([0, *ends], ends, strict=False))
-            ]
-
-        return [near for some in each(block, range(0, people, ROWS)) for near in some]
-
-
-def _own_first(own: int, found_L: torch.Tensor, list_k: torch.Tensor) -> torch.Tensor:
-    """Return the lists near a person's, ``own``, by the products with it; the nearest if too few or many."""
-    if not LEAST_NEAR <= len(list_k) <= MOST_NEAR:
-        most = LEAST_NEAR if len(list_k) < LEAST_NEAR else MOST_NEAR
-        list_k = torch.topk(found_L, min(most, len(found_L))).indices
-    return torch.cat([torch.tensor([own]), list_k[list_k != own]])
+        codes_LE, cut = self.all.codes_LE[: len(self.people.count_P)], max(0.0, LEEWAY * self.all.floor)
+        blocks = (codes_LE[start : start + ROWS] for start in range(0, len(codes_LE), ROWS))
+        return Probes.join(list(each(lambda block: self.all.reach(block, cut), blocks)))
 
 
 def _runs(label_B: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.int64]]]:

@@ -42,8 +42,9 @@ IN_GRAPH: Final = 64
 LOOKED_AT: Final = 20_000_000
 """Similarities of faces and lists that tell how alike they are."""
 
-ROWS: Final = 1024
-"""Faces of a block."""
+ROWS: Final = 512
+COLUMNS: Final = 2048
+"""Faces of a block, and lists that it is compared with at once."""
 
 
 def train(sample_ND: NDArray[np.float32], lists: int, seed: int = 0) -> NDArray[np.float32]:
@@ -179,19 +180,27 @@ class Assigner:
             good_NP[:, 0] = True
             row_K, place_K = np.nonzero(good_NP)
             return Probes.of(row_K, list_NP[row_K, place_K], sim_NP[row_K, place_K], len(vectors_ND))
-        blocks = (torch.from_numpy(codes_NE[i : i + ROWS]) for i in range(0, len(codes_NE), ROWS))
-        return Probes.join([self._block(block) for block in blocks])
+        codes = torch.from_numpy(codes_NE)
+        return Probes.join([self.reach(codes[i : i + ROWS], self.floor) for i in range(0, len(codes), ROWS)])
 
-    def _block(self, codes_BE: torch.Tensor) -> Probes:
-        row_K, list_K, found_K = reached(products(codes_BE, self.codes_LE), self.floor)
+    def reach(self, codes_BE: torch.Tensor, floor: float) -> Probes:
+        """Return the lists at which a block of faces reaches a product of codes, and the best of each in any case."""
+        parts = []
+        for start in range(0, len(self.codes_LE), COLUMNS):  # few at once: their products stay in the cache
+            row, column, found = entries(products(codes_BE, self.codes_LE[start : start + COLUMNS]), floor)
+            parts.append((row, column + start, found))
+        row_K, list_K, found_K = (np.concatenate(each) for each in zip(*parts, strict=True))
+        lone = np.setdiff1d(np.arange(len(codes_BE)), row_K)
+        if len(lone):
+            best, at = products(codes_BE[lone], self.codes_LE).max(1)
+            row_K, list_K = np.concatenate([row_K, lone]), np.concatenate([list_K, at.numpy()])
+            found_K = np.concatenate([found_K, best.numpy().astype(np.float32)])
         return Probes.of(row_K, list_K, found_K * np.float32(self.coder.unit), len(codes_BE))
 
 
-def reached(found_BL: torch.Tensor, floor: float) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Return row, column and value of the products from ``floor`` on, and of the biggest of each row in any case."""
-    near_BL = found_BL >= floor
-    near_BL[torch.arange(len(found_BL)), found_BL.argmax(1)] = True
-    row, column = torch.nonzero(near_BL, as_tuple=True)
+def entries(found_BL: torch.Tensor, floor: float) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Return row, column and value of the products from ``floor`` on."""
+    row, column = torch.nonzero(found_BL >= floor, as_tuple=True)
     return row.numpy(), column.numpy(), found_BL[row, column].numpy().astype(np.float32)
 
 
