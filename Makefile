@@ -1,6 +1,6 @@
 # make          what there is
 # make demo     draw people, ingest them, find what is wrong, look at the result
-# make test     the tests;  make check: format, lint, types, layers
+# make test     the tests;  make test-long: those with kills, jobs and spies;  make check: format, lint, types, layers
 
 PYTHON ?= python3.11
 VENV   ?= .venv
@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed-$(shell sha256sum pyproject.toml | cut -c1-16)
 DEMO   ?= demo
 
-.PHONY: help install demo test test-fast check format bench
+.PHONY: help install demo test test-fast test-long check format bench
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -35,10 +35,13 @@ demo: install
 	@$(BIN)/omokage report $(DEMO)/dataset $(DEMO)/card.html
 
 test: test-fast
-	$(BIN)/python -m pytest -m ray
+	$(BIN)/python -m pytest -m "ray and not long" --durations=10
+
+test-long: install
+	$(BIN)/python -m pytest -m long --durations=10
 
 test-fast: install
-	$(BIN)/python -m pytest -n 2 -m "not ray"
+	$(BIN)/python -m pytest -n 2 -m "not ray and not long" --durations=10
 
 check: install
 	$(BIN)/ruff format --check .
@@ -53,3 +56,6 @@ format: install
 bench: install
 	$(BIN)/python -m tests.bench.ingest
 	$(BIN)/python -m tests.bench.find
+	$(BIN)/python -m tests.bench.curate
+	$(BIN)/python -m tests.bench.review
+	$(BIN)/python -m tests.bench.apply

@@ -12,7 +12,7 @@ from omokage.ledger.decision import Decision
 from omokage.store import Dataset
 from trees import decide, drop, tree
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.long]
 
 
 def test_only_moved_files_are_read_again_and_all_comes_back(pictures, undisturbed, tmp_path):

@@ -19,7 +19,7 @@ from omokage.flows.find import find
 from omokage.flows.find_config import FindConfig
 from omokage.store import Dataset
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.long]
 
 REPOSITORY = Path(__file__).parents[2]
 

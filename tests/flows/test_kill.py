@@ -8,7 +8,7 @@ import pytest
 
 from conftest import content, finish, run, start, wait_until
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.long]
 
 
 def marks(dataset: Path) -> int:

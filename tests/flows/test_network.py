@@ -14,6 +14,7 @@ from omokage.synth.portrait import portrait
 
 pytestmark = [
     pytest.mark.ray,
+    pytest.mark.long,
     pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
 ]
 
