@@ -159,12 +159,18 @@ def require(table: pa.Table, columns: pa.Schema, who: str) -> None:
             raise DatasetError(f"{who} needs {field.name!r} as {field.type}, and it is {found}")
 
 
+def whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array; without a copy where it has one chunk."""
+    if isinstance(column, pa.Array):
+        return column
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
 def flat(column: pa.ChunkedArray) -> pa.Array:
     """Return the faces' values of a list column as one array, in order."""
-    array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):  # pyarrow keeps a column of no chunks chunked
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
-    return array.flatten()
+    return whole(column).flatten()
 
 
 def vectors(array: pa.Array, width: int) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from omokage.ledger import book
 from omokage.ledger.book import GrownError, Ledger
 from omokage.ledger.decision import Decision
 from omokage.ledger.diff import diff
-from omokage.ledger.version import current, faces_of, freeze, versions
+from omokage.ledger.version import current, faces_of, freeze, opened, versions
 from omokage.storage import Folder
 
 KEEP = Decision(do="keep", faces=("a",))
@@ -98,7 +98,7 @@ def test_versions_of_a_dataset(place):
     face = next(data.faces(["face_id"]))["face_id"][0].as_py()
     Ledger.of(data.folder).append([Decision(do="drop_face", faces=(face,))], "me")
     frozen = freeze(data, "v1")
-    assert faces_of(f"{place}@v1").equals(current(data))
+    assert faces_of(*opened(f"{place}@v1")).equals(current(data))
     undo(data)
     assert diff(data, "v1").changes["brought_back"] == 1
     with pytest.raises(DatasetError, match="v1 already"):

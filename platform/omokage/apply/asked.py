@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from omokage.ledger import version
+from omokage.ledger.version import faces_of, opened
 from omokage.store import Dataset
 
 
@@ -17,17 +17,14 @@ class Asked:
     """Frozen version; None for the decisions as they stand."""
 
     @classmethod
-    def at(cls, place: str) -> "Asked":
+    def at(cls, address: str) -> "Asked":
         """Return what "DATASET" or "DATASET@v2" asks for.
 
         Raises:
             DatasetError: There is no such dataset or version.
         """
-        url, name = version.parse(place)
-        return cls(Dataset.open(url), name)
+        return cls(*opened(address))
 
     def faces(self) -> pa.Table:
         """Return every face after the decisions, columns ``schema.VERSION``."""
-        if self.version is None:
-            return version.current(self.data)
-        return version.Version.open(self.data, self.version).faces()
+        return faces_of(self.data, self.version)

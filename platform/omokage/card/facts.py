@@ -23,11 +23,8 @@ from omokage.sheet.write import licences
 from omokage.storage import Folder
 from omokage.store import summary
 
-DECIDABLE: Final[tuple[proposals.Name, ...]] = ("collision_pairs", "same_face", "outliers", "mixed")
-"""Findings that somebody can decide; the pairs of faces behind them can be many millions, and are not read."""
-
-REPORT: Final = "findings/report.json"
-HISTOGRAM: Final = "findings/histogram.png"
+REPORT: Final = f"{proposals.FOLDER}/report.json"
+HISTOGRAM: Final = f"{proposals.FOLDER}/histogram.png"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,11 +118,10 @@ def gather(faces: Decided, version: str | None, gone: int = 0) -> Facts:
     if version is not None:
         lines = lines.slice(0, Version.open(data, version).lines)
     decided = fold(lines)
-    tables = {name: proposals.read(data.folder, name) for name in DECIDABLE}
+    tables = {name: proposals.read(data.folder, name) for name in proposals.DECIDABLE}
     report = _report(data.folder)
     done = _named(lines, decided)
     holds = summary(data)
-    ran = any(data.folder.exists(f"findings/{name}.parquet") for name in proposals.SCHEMAS)
     again = tables["same_face"].filter(pc.invert(tables["same_face"]["keep"]))["face_id"]
     return Facts(
         holds=holds,
@@ -136,7 +132,7 @@ def gather(faces: Decided, version: str | None, gone: int = 0) -> Facts:
         before=_counts(faces.version, "was"),
         after=_counts(faces.version.filter(pc.equal(faces.version["status"], "kept")), "identity"),
         people=people(faces, again.combine_chunks()),
-        found=(*_found(tables, done), *_leaks(report)) if ran else None,
+        found=(*_found(tables, done), *_leaks(report)) if proposals.there(data.folder) else None,
         report=report,
         histogram=_histogram(data.folder),
         book=_book(faces, lines, decided),

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from omokage.ledger.version import Version, current, parse
+from omokage.ledger.version import faces_of, opened
 from omokage.store import Dataset
 
 AFTER: Final = ("was", "identity", "status", "line", "reason")
@@ -34,9 +34,8 @@ class Decided:
         Raises:
             DatasetError: There is no such dataset or version.
         """
-        place, name = parse(address)
-        data = Dataset.open(place)
-        return cls(data, current(data) if name is None else Version.open(data, name).faces()), name
+        data, name = opened(address)
+        return cls(data, faces_of(data, name)), name
 
     @property
     def dim(self) -> int:

@@ -4,6 +4,7 @@ So the same finding of two runs has the same id, and a decision that names it st
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import Final, Literal
 
 import pyarrow as pa
@@ -26,20 +27,37 @@ SCHEMAS: Final[dict[Name, pa.Schema]] = {
 }
 
 
+DECIDABLE: Final[tuple[Name, ...]] = ("collision_pairs", "same_face", "outliers", "mixed")
+"""Findings that somebody can decide; the pairs of faces behind them can be many millions."""
+
+FOLDER: Final = "findings"
+"""Folder of all that ``find`` writes, below the dataset's."""
+
+
+def place(name: Name) -> str:
+    """Return the file of a table, below the dataset's folder."""
+    return f"{FOLDER}/{name}.parquet"
+
+
+def there(folder: Folder, names: Iterable[Name] = tuple(SCHEMAS)) -> bool:
+    """Return whether ``find`` ever wrote one of some tables of the dataset in ``folder``."""
+    return any(folder.exists(place(name)) for name in names)
+
+
 def read(folder: Folder, name: Name) -> pa.Table:
     """Return a table of findings of the dataset in ``folder``; an empty one where ``find`` never looked for them.
 
     Raises:
         DatasetError: The file is damaged, or of another version.
     """
-    place = f"findings/{name}.parquet"
+    at = place(name)
     try:
-        table = pq.read_table(pa.BufferReader(folder.read(place)))
+        table = pq.read_table(pa.BufferReader(folder.read(at)))
     except FileNotFoundError:
         return SCHEMAS[name].empty_table()
     except pa.ArrowInvalid as error:
-        raise DatasetError(f"{folder.place(place)} is damaged: {error}; omokage find writes it anew") from error
-    schema.require(table, SCHEMAS[name], folder.place(place))
+        raise DatasetError(f"{folder.place(at)} is damaged: {error}; omokage find writes it anew") from error
+    schema.require(table, SCHEMAS[name], folder.place(at))
     return table.select(SCHEMAS[name].names)
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from omokage.curate.proposals import FOLDER
 from omokage.flows.workspace import Workspace
-
-FOLDER = "findings"
 
 
 class Findings:

@@ -113,7 +113,7 @@ class Fold:
     def _mentions(self) -> tuple[pa.Array, Mentions, Mentions]:
         """Return the faces, and what lines that stand say of their status and of their label."""
         lines = self._lines
-        faces = _one_chunk(lines["faces"])
+        faces = schema.whole(lines["faces"])
         line_E = pc.list_parent_indices(faces).to_numpy()
         stands_E = self.active_N[line_E]
         coded = pc.list_flatten(faces).filter(pa.array(stands_E)).dictionary_encode()
@@ -121,7 +121,7 @@ class Fold:
         status_N = pc.fill_null(pc.index_in(lines["do"], value_set=pa.array(list(STATUS))), -1).to_numpy()
         label_N = pc.is_in(lines["do"], value_set=pa.array(LABEL)).to_numpy()
         into_N = np.full(self.lines, -1)
-        into_N[label_N] = _one_chunk(lines["into"].filter(pa.array(label_N))).dictionary_encode().indices.to_numpy()
+        into_N[label_N] = schema.whole(lines["into"].filter(pa.array(label_N))).dictionary_encode().indices.to_numpy()
         about_E, named_E = status_N[line_E] >= 0, label_N[line_E]
         gone_E = np.minimum(status_N[line_E[about_E]], 1)  # dropped, and dropped as a duplicate, is no conflict
         status = Mentions(face_E[about_E], line_E[about_E] + 1, gone_E.astype(np.int64))
@@ -152,7 +152,7 @@ class Fold:
         rows = np.flatnonzero(about & self.active_N)
         some = self._lines.select(["do", "person", "into"]).take(rows)
         both = pa.chunked_array([*some["person"].chunks, *some["into"].chunks], pa.string())
-        coded = _one_chunk(both).dictionary_encode()
+        coded = schema.whole(both).dictionary_encode()
         person_K, into_K = np.split(coded.indices.to_numpy().astype(np.int64), 2)
         merge_K = pc.equal(some["do"], "merge").to_numpy()
         return rows, coded.dictionary.to_pylist(), people.settle(person_K, into_K, merge_K)
@@ -169,13 +169,6 @@ class Fold:
 def fold(lines: pa.Table) -> Fold:
     """Return what follows from ``lines`` (``schema.LEDGER``), which are all up to some number, from the first."""
     return Fold(lines)
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):  # pyarrow keeps a column of no chunks chunked
-        return pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
-    return array
 
 
 def _row(mentions: Mentions, faces: int) -> pa.Array:

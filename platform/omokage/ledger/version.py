@@ -217,14 +217,22 @@ def parse(address: str) -> tuple[str, str | None]:
     return place, name
 
 
-def faces_of(address: str) -> pa.Table:
-    """Return the faces, as ``schema.VERSION``, of a dataset as it is now, or of its version as in DATASET@v2.
+def opened(address: str) -> tuple[Dataset, str | None]:
+    """Return the dataset of an address as in DATASET or DATASET@v2, and the name of the version, if it has one.
 
     Raises:
-        DatasetError: There is no such dataset or version.
+        DatasetError: There is no such dataset.
     """
     place, name = parse(address)
-    data = Dataset.open(place)
+    return Dataset.open(place), name
+
+
+def faces_of(data: Dataset, name: str | None) -> pa.Table:
+    """Return the faces, as ``schema.VERSION``, of a version; of the dataset as it is now where no name is given.
+
+    Raises:
+        DatasetError: There is no such version, or it is damaged.
+    """
     return current(data) if name is None else Version.open(data, name).faces()
 
 

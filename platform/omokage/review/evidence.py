@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from omokage.curate import proposals
 from omokage.errors import DatasetError
 from omokage.review.faces import NOBODY, Faces
 from omokage.storage import Folder
 
-FILE: Final = "findings/collisions.parquet"
+FILE: Final = proposals.place("collisions")
 
 BATCH: Final = 1 << 17
 """Rows of which the texts are in memory at a time."""

@@ -41,10 +41,10 @@ class Faces:
             )
         self._starts = np.cumsum([0, *(table.num_rows for table in tables)])
         joined = pa.concat_tables([schema.face(data.dim).empty_table().select(["face_id", "identity"]), *tables])
-        self.ids: pa.Array = _whole(joined["face_id"])
+        self.ids: pa.Array = schema.whole(joined["face_id"])
         self.names: list[str] = sorted(name for name in pc.unique(joined["identity"]).to_pylist() if name is not None)
         code = pc.index_in(joined["identity"], value_set=pa.array(self.names, pa.string())).fill_null(NOBODY)
-        self.was_N: NDArray[np.int32] = _whole(code).to_numpy().astype(np.int32)
+        self.was_N: NDArray[np.int32] = schema.whole(code).to_numpy().astype(np.int32)
         self._order_N = np.argsort(self.was_N, kind="stable").astype(np.int32)
         self._bounds = np.searchsorted(self.was_N[self._order_N], np.arange(len(self.names) + 1))
         if data.folder.local:  # a mapped file has all columns; a remote one is read by column
@@ -60,12 +60,12 @@ class Faces:
 
     def rows_of(self, ids: pa.Array | pa.ChunkedArray) -> NDArray[np.int32]:
         """Return the rows of some face_ids; -1 for those that the dataset does not have."""
-        rows: NDArray[np.int32] = _whole(pc.index_in(ids, value_set=self.ids).fill_null(-1)).to_numpy()
+        rows: NDArray[np.int32] = schema.whole(pc.index_in(ids, value_set=self.ids).fill_null(-1)).to_numpy()
         return rows
 
     def codes_of(self, names: pa.Array | pa.ChunkedArray) -> NDArray[np.int32]:
         """Return the codes of some identities of the source; -1 for those that the dataset does not have."""
-        codes: NDArray[np.int32] = _whole(
+        codes: NDArray[np.int32] = schema.whole(
             pc.index_in(names, value_set=pa.array(self.names, pa.string())).fill_null(NOBODY)
         ).to_numpy()
         return codes
@@ -105,7 +105,7 @@ class Faces:
         """
         out_nD = np.zeros((len(rows), self.data.dim), np.float32)
         for places, table in self._by_shard(rows.tolist(), self._vectors, ["embedding"]):
-            out_nD[places] = schema.vectors(_whole(table["embedding"]), self.data.dim)
+            out_nD[places] = schema.vectors(schema.whole(table["embedding"]), self.data.dim)
         return out_nD
 
     def _by_shard(self, rows: list[int], held: "_Held", columns: list[str]) -> list[tuple[list[int], pa.Table]]:
@@ -130,7 +130,7 @@ class Faces:
         row = 0
         for shard in self._shards:
             table = read_table(self.data.folder, shard.file("faces"), ["embedding"])
-            vectors_nD = schema.vectors(_whole(table["embedding"]), self.data.dim)
+            vectors_nD = schema.vectors(schema.whole(table["embedding"]), self.data.dim)
             code_n = self.was_N[row : row + len(vectors_nD)]
             row += len(vectors_nD)
             some_nD = np.where(np.isfinite(vectors_nD).all(axis=1, keepdims=True), vectors_nD, 0)
@@ -178,13 +178,5 @@ def _read(data: Dataset, name: str, columns: list[str]) -> pa.Table:
         DatasetError: It is missing, or no table any more.
     """
     table = read_table(data.folder, name, columns)
-    arrays = [_whole(column) for column in table.columns]
+    arrays = [schema.whole(column) for column in table.columns]
     return pa.table([pa.concat_arrays([array, array.slice(0, 0)]) for array in arrays], schema=table.schema)
-
-
-def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    if isinstance(column, pa.Array):
-        return column
-    if column.num_chunks == 1:
-        return column.chunk(0)
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)

@@ -34,8 +34,6 @@ TIERS: Final = {
 """What comes first: what does the most harm when it is trained on, and within a tier what is most certain.
 Scores of different finders have different scales, so they are not compared."""
 
-NAMES: Final[tuple[proposals.Name, ...]] = ("collision_pairs", "mixed", "outliers", "same_face")
-
 
 @dataclass(frozen=True)
 class _Part:
@@ -63,7 +61,7 @@ class Queue:
         Raises:
             DatasetError: Find never ran, or a file of its findings is damaged.
         """
-        if not any(folder.exists(f"findings/{name}.parquet") for name in NAMES):
+        if not proposals.there(folder, proposals.DECIDABLE):
             raise DatasetError(f"nothing was found in {folder.url} yet: run omokage find {folder.url}")
         self.pairs = proposals.read(folder, "collision_pairs").combine_chunks()
         self.outliers = proposals.read(folder, "outliers").combine_chunks()

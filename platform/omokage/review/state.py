@@ -9,7 +9,7 @@ Shape key: N faces, P people, those of the source first and then those that deci
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,7 @@ from omokage.review.faces import NOBODY, Faces
 from omokage.review.marks import Marks
 from omokage.review.queue import KINDS, Queue
 
-STATUS: Final = ("kept", "dropped", "duplicate")
+STATUS: Final = get_args(schema.FaceStatus)
 
 OPEN: Final = 0
 DECIDED: Final = 1
