@@ -13,7 +13,7 @@ from omokage.curate.gallery import labelled
 from omokage.flows import vectors
 from omokage.index import lists as training
 from omokage.index import plan
-from omokage.index.around import EXTRA, STRAY, Around, People, summed
+from omokage.index.around import STRAY, Around, People, stray_lists, summed
 from omokage.index.build import Assign, beside
 from omokage.index.coder import Coder
 from omokage.index.lists import Assigner
@@ -83,7 +83,7 @@ def _around(
     sample_ND, rows = vectors.sample(data, shards, chance_N, SAMPLE)
     people.look(sample_ND, label_N[rows])
     coder = Coder.fit(speed.kind, sample_ND)
-    extra = round(EXTRA * len(names))
+    extra = stray_lists(len(names))
     again = told(vectors.blocks(data, shards), len(label_N), "faces for strays", on_progress)
     strays_ND = _strays(again, people, label_N, chance_N, extra * POINTS)
     extra = min(extra, len(strays_ND) // 2)

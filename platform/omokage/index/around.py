@@ -31,7 +31,8 @@ STRAY: Final = 0.2
 """Share of all faces that count as the least typical ones."""
 
 EXTRA: Final = 0.5
-"""Lists for strays, for each person."""
+MOST_EXTRA: Final = 20_000
+"""Lists for strays, for each person; and at most, since k-means of more takes longer than all the rest."""
 
 GRID: Final = np.float32(1 << 12)
 """Steps of 1 in which vectors are rounded for their sums: 2^12 of them add up to 2^24, which a float32 holds."""
@@ -83,6 +84,11 @@ class People:
         few_N = self.count_P[label_N] <= FEW
         strays_N: NDArray[np.bool_] = (label_N < 0) | few_N | (self.rest(own_N, label_N) < self.typical)
         return strays_N
+
+
+def stray_lists(people: int) -> int:
+    """Return how many lists there are for strays."""
+    return min(round(EXTRA * people), MOST_EXTRA)
 
 
 def summed(

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from omokage.index.around import EXTRA, STRAY
+from omokage.index.around import STRAY, stray_lists
 from omokage.index.coder import Coder, Kind
 from omokage.index.lists import GRAPH, POINTS, ROUNDS
 from omokage.index.product import rate
@@ -91,4 +91,4 @@ def choose_lists(faces: int, people: int, dim: int, pairs_a_second: float) -> in
 
 def _lists(faces: int, people: int) -> int:
     least = 4 * np.sqrt(faces)
-    return int(np.clip((1 + EXTRA) * people, least, max(faces / FACES_A_LIST, least)))
+    return int(np.clip(people + stray_lists(people), least, max(faces / FACES_A_LIST, least)))
