@@ -180,6 +180,7 @@ def test_nothing_is_written_twice_and_all_is_taken_back_at_once(data):
     report = run(data)
     assert (report.lines, report.faces, report.merges, report.some) == ((1, 4), dry.faces, 1, dry.some)
     assert "omokage undo DATASET 1-4" in report.text()
+    assert [line.split()[0] for line in report.some] == ["merge", "give", "drop", "drop"]  # the gravest can be read
     again = run(data)
     assert (again.decisions, again.lines, again.left) == (0, None, {"decided already": 4})
     undo(data, 1, 4)

@@ -219,7 +219,8 @@ def undo(data: Dataset, first: int | None = None, last: int | None = None, who: 
         first = _newest(before, data)
     last = first if last is None else last
     if not 1 <= first <= last <= lines.num_rows:
-        raise DatasetError(f"{data.folder.url} has {count(lines.num_rows, 'decision')}, and no {first} to {last}")
+        asked = f"line {first}" if first == last else f"lines {first} to {last}"
+        raise DatasetError(f"{data.folder.url} has {count(lines.num_rows, 'decision')}, and no {asked}")
     numbers = _to_undo(lines, before, first, last)
     if not numbers:
         said = f"line {first} does" if first == last else f"lines {first} to {last} do"

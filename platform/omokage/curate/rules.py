@@ -69,7 +69,7 @@ class RuleReport:
     left: dict[str, int]
     """Findings that were left alone, by why."""
     some: tuple[str, ...]
-    """The first decisions, in words."""
+    """Some decisions, in words, the gravest first."""
 
     def json(self) -> str:
         """Return the report as one JSON object."""
@@ -100,6 +100,10 @@ SAID: Final = {
     "drop_duplicate": "faces dropped: the same shot is kept",
     "relabel": "faces given to another person",
 }
+
+
+GRAVE: Final = ("merge", "relabel", "drop_face", "drop_duplicate")
+"""What a rule decides, from what changes most to what changes least."""
 
 
 @dataclass(slots=True)
@@ -283,7 +287,8 @@ def _report(data: Dataset, proposed: Proposed, lines: range | None, dry_run: boo
     for decision in proposed.decisions:
         faces[decision.do] += len(decision.faces)
     merged = sum(decision.do == "merge" for decision in proposed.decisions)
-    some = [_shown(decision) for decision in proposed.decisions[:SHOWN]]
+    gravest = sorted(proposed.decisions, key=lambda decision: GRAVE.index(decision.do))
+    some = [_shown(decision) for decision in gravest[:SHOWN]]
     return RuleReport(
         dataset=data.folder.url,
         dry_run=dry_run,
