@@ -44,6 +44,16 @@ def refuse(troubles: Sequence[Trouble], headline: str, cure: str) -> None:
         raise SourceError("\n".join([headline, *listed([f"{t.uri!r} {t.what}" for t in troubles]), cure]))
 
 
+def cure(version: str | None, otherwise: str) -> str:
+    """Return what to do about pictures that are not what they were when ``version`` was frozen, if one is meant."""
+    if version is None:
+        return otherwise
+    return (
+        f"Bring them back as they were when {version} was frozen (omokage undo --apply, if apply moved them), or run "
+        "omokage ingest, and freeze and apply another version."
+    )
+
+
 def apart(one: Folder, other: Folder, what: str, other_what: str) -> None:
     """Check that neither of two folders is, or lies in, the other.
 

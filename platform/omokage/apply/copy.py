@@ -131,7 +131,7 @@ class _Copying:
         check.refuse(
             check.changed(self._source, manifest, pictures, False, on_progress),
             f"{self._source.url} is not what it was when it was ingested; nothing was copied:",
-            "Run omokage ingest, and then this again.",
+            check.cure(self._asked.version, "Run omokage ingest, and then this again."),
         )
         return wanted
 

@@ -103,7 +103,7 @@ class Drafting:
         check.refuse(
             check.changed(self._source, self._manifest, wanted, True, on_progress),
             f"{self._source.url} is not what it was when it was ingested; nothing was moved:",
-            "Run omokage ingest, look at the findings and decisions again, and then apply.",
+            check.cure(version, "Run omokage ingest, look at the findings and decisions again, and then apply."),
         )
         steps = tuple(step for row in moving if (step := self._step(row)) is not None)
         folders = tuple(self._folders(steps)) if self._local else ()
