@@ -5,6 +5,7 @@ import pytest
 from omokage.cli.applying import apply
 from omokage.cli.deciding import undo
 from omokage.errors import OmokageError
+from omokage.ledger.version import freeze
 from trees import drop, files, known, plant
 
 
@@ -29,6 +30,17 @@ def data(tmp_path):
 def test_options_that_do_not_fit(data, words, said):
     with pytest.raises(OmokageError, match=said):
         apply([data.folder.url, *words])
+
+
+@pytest.mark.parametrize("how", ["--move", "--to"])
+def test_a_version_of_which_pictures_are_gone_is_not_to_be_tried_again(data, tmp_path, how):
+    freeze(data, "v1")
+    for name in ("1.jpg", "2.jpg"):  # a copy wants the one, a move the other
+        (tmp_path / "pictures/A" / name).rename(tmp_path / "pictures" / name)
+    with pytest.raises(OmokageError, match="is gone") as told:
+        apply([f"{data.folder.url}@v1", how, *([str(tmp_path / "out")] if how == "--to" else [])])
+    assert "as they were when v1 was frozen" in str(told.value)
+    assert "this again" not in str(told.value)
 
 
 def test_what_is_told(data, tmp_path, capsys):
