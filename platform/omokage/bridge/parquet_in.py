@@ -33,6 +33,9 @@ ROWS_WITH_CHIPS: Final = 2_048
 NAMES: Final = ("uri", "path")
 """Columns that may name the picture, the first one first."""
 
+OUT: Final = pa.array(["dropped", "duplicate"])
+"""What an export of ours says of faces that somebody decided against."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ParquetConfig:
@@ -48,7 +51,8 @@ def import_parquet(source: str, dataset: str, config: ParquetConfig, on_progress
     """Return the report of making ``dataset`` from embeddings in a Parquet file, or in all of a folder.
 
     Needed are the columns ``embedding`` (lists of numbers) and ``uri`` or ``path``. Taken where they are there:
-    ``identity``, ``sha256``, ``chip`` (JPEG), and all other columns of a face. A face_id is made anew.
+    ``identity``, ``sha256``, ``chip`` (JPEG), and all other columns of a face. A face_id is made anew. Rows that say
+    ``dropped`` or ``duplicate`` in a column ``status``, as in an export of ours, are left out.
 
     Raises:
         DatasetError: There is no such file, it lacks a column, or the dataset is of another kind.
@@ -171,7 +175,13 @@ def _columns(of: pa.Schema, where: str) -> tuple[str, ...]:
     if not lists or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
         raise DatasetError(f"{where} needs embedding as lists of numbers, and it is {kind}")
     known = {field.name for field in schema.face(1)} - {"face_id", "uri", "embedding"}
-    return (name, "embedding", *(n for n in of.names if n in known))
+    status = ("status",) if "status" in of.names and _textual(of.field("status").type) else ()
+    return (name, "embedding", *(n for n in of.names if n in known), *status)
+
+
+def _textual(kind: pa.DataType) -> bool:
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.types.is_string(inner) or pa.types.is_large_string(inner)
 
 
 class _Reader:
@@ -189,6 +199,7 @@ class _Reader:
         named = pc.and_(pc.is_valid(table["uri"]), pc.not_equal(table["uri"], ""))
         self.left_out["no uri"] += table.num_rows - int(pc.sum(named).as_py() or 0)
         table = table.filter(named.fill_null(False)).combine_chunks()
+        table = self._kept(table)
         length_N = _lengths(table["embedding"])
         whole = table.filter(pa.array(length_N == self.dim)).combine_chunks()
         vectors_ND, good_N = foreign.unit(_vectors(whole["embedding"], self.dim))
@@ -197,6 +208,13 @@ class _Reader:
         self.left_out["zero, or not a number"] += int((~good_N).sum())
         faces = self._faces(whole.filter(pa.array(good_N)), vectors_ND[good_N])
         return _pictures(table, faces), faces
+
+    def _kept(self, table: pa.Table) -> pa.Table:
+        if "status" not in table.column_names:
+            return table
+        out = pc.is_in(_text(table["status"]), value_set=OUT)
+        self.left_out["not kept"] += int(pc.sum(out).as_py() or 0)
+        return table.filter(pc.invert(out)).drop_columns(["status"]).combine_chunks()
 
     def _faces(self, rows: pa.Table, vectors_ND: NDArray[np.float32]) -> pa.Table:
         sha256 = _text(rows["sha256"]).to_pylist() if "sha256" in rows.column_names else [None] * rows.num_rows
