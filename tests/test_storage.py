@@ -4,11 +4,10 @@ import sys
 import uuid
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from omokage.errors import DatasetError, StorageError
-from omokage.storage import PART, Folder, arrow_bytes
+from omokage.storage import PART, Folder, part_of
 
 LONGEST = "面" * 85  # 255 bytes: as long as a name can be
 
@@ -70,16 +69,32 @@ def test_write_read_list_remove(folder):
         folder.read("b/c")
 
 
-def test_tables(folder):
-    table = pa.table({"a": pa.chunked_array([[1, 2], [3]]), "b": ["x", None, "面影"]})
-    folder.write("t.arrow", arrow_bytes(table))
-    assert folder.table("t.arrow").equals(table)
-    assert arrow_bytes(table).equals(arrow_bytes(table.combine_chunks()))  # chunks leave no trace
-    folder.write("none.arrow", arrow_bytes(table.slice(0, 0)))
-    assert folder.table("none.arrow").equals(table.slice(0, 0))
-    folder.write("bad.arrow", b"no table")
-    with pytest.raises(pa.ArrowInvalid):
-        folder.table("bad.arrow")
+def test_a_file_is_parted_from_its_folder():
+    assert Folder.at("/a/b.txt").parted() == (Folder.at("/a"), "b.txt")
+    assert Folder.at("/b.txt").parted() == (Folder.at("/"), "b.txt")
+    folder, name = Folder.at("memory://a/b.txt").parted()
+    assert (folder.url, name) == (Folder.at("memory://a").url, "b.txt")
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer", "within"),
+    [("a", "a", True), ("a/b", "a", True), ("a", "a/b", False), ("ab", "a", False), ("link/x", "a", True)],
+)
+def test_what_lies_within_what(tmp_path, inner, outer, within):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("a/b")
+    one, other = (Folder.at(str(tmp_path / name)) for name in (inner, outer))
+    assert one.within(other) == within
+    assert one.within(Folder.at("/"))
+    assert not one.within(Folder.at(f"memory://{tmp_path}"))
+    assert Folder.at(f"memory://x/{inner}").within(Folder.at(f"memory://x/{outer}")) == (within and inner != "link/x")
+
+
+def test_a_half_written_file_lies_beside_under_the_same_short_name_each_time():
+    place = f"/a/{LONGEST}"
+    assert part_of(place) == part_of(place) != part_of("/a/b")
+    assert part_of(place).rpartition("/")[0] == "/a"
+    assert PART.fullmatch(part_of(place).rpartition("/")[2])
 
 
 def test_the_longest_name_can_be_written(tmp_path):

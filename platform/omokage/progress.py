@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sized
 from typing import Protocol, TypeVar
 
 Piece = TypeVar("Piece", bound=Sized)
+Thing = TypeVar("Thing")
 
 
 class OnProgress(Protocol):
@@ -25,3 +26,9 @@ def told(pieces: Iterable[Piece], of: int, what: str, on_progress: OnProgress) -
         yield piece
         done += len(piece)
         on_progress(done, of, what)
+
+
+def each_told(things: Iterable[Thing], of: int, what: str, on_progress: OnProgress) -> Iterator[Thing]:
+    """Yield things, ``of`` in all, and tell how many have been taken."""
+    for (thing,) in told(((each,) for each in things), of, what, on_progress):
+        yield thing

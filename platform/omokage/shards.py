@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from omokage.errors import DatasetError
-from omokage.storage import Folder, arrow_bytes
+from omokage.storage import Folder
 
 SHARDS = "shards"
 """Folder of all shards, below the dataset's."""
@@ -97,6 +97,27 @@ def read_table(folder: Folder, name: str, columns: list[str] | None = None) -> p
         DatasetError: It is missing, or no table any more.
     """
     try:
-        return folder.table(name, columns)
+        return _table(folder, name, columns)
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"{folder.place(name)} is missing or damaged: {error}") from error
+
+
+def _table(folder: Folder, name: str, columns: list[str] | None) -> pa.Table:
+    """Return an Arrow IPC file as a table; local files are mapped, of others only the columns are read."""
+    if folder.local:
+        table = pa.ipc.open_file(pa.memory_map(folder.place(name))).read_all()
+        return table.select(columns) if columns else table
+    if columns is None:
+        return pa.ipc.open_file(pa.BufferReader(folder.read(name))).read_all()
+    with folder.reached(), folder.files.open(folder.place(name), "rb", cache_type="none") as file:
+        schema = pa.ipc.open_file(file).schema
+        options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(column) for column in columns])
+        return pa.ipc.open_file(file, options=options).read_all().select(columns)
+
+
+def arrow_bytes(table: pa.Table) -> pa.Buffer:
+    """Return ``table`` as the bytes of an Arrow IPC file; the same table always gives the same bytes."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    return sink.getvalue()

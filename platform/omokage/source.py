@@ -66,7 +66,7 @@ class Source:
         if kind is None:
             raise SourceError(f"there is nothing at {url}: give a folder of pictures, or a CSV or Parquet list")
         if kind == "file":
-            return cls(root.url, Folder(root.files, posixpath.dirname(root.root)), is_list=True)
+            return cls(root.url, root.parted()[0], is_list=True)
         return cls(root.url, root, is_list=False)
 
     def listing(self) -> pa.Table:
@@ -146,16 +146,9 @@ def check_apart(source: Source, dataset: Folder) -> None:
     Raises:
         SourceError: One does, so that the next listing would find our own files, or ours hide theirs.
     """
-    if source.root.local != dataset.local:
-        return
-    a, b = (os.path.realpath(f.root) if f.local else f.url for f in (source.root, dataset))
     # A list names its pictures, so that a dataset below the list's own folder is not in its way.
-    if _within(a, b) or (_within(b, a) and not source.is_list):
+    if source.root.within(dataset) or (dataset.within(source.root) and not source.is_list):
         raise SourceError(f"source {source.url} and dataset {dataset.url} must be apart: neither inside the other")
-
-
-def _within(inner: str, outer: str) -> bool:
-    return inner == outer or inner.startswith(outer.rstrip("/") + "/")
 
 
 def _local_tree(root: str) -> Iterator[Listed]:

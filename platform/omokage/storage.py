@@ -1,6 +1,7 @@
 """Folders of files on a local disk or behind a URL (s3://, …), with writes that are whole or absent."""
 
 import fcntl
+import hashlib
 import os
 import posixpath
 import random
@@ -24,6 +25,9 @@ URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 PART = re.compile(r"\.[0-9a-f]{32}\.part")
 """Name of a half-written file. It is short, since the finished name may be as long as a name can be."""
+
+LONGEST_NAME = 255
+"""Bytes of a name on common file systems."""
 
 UPDATING = ".updating"
 """Name of the file that whoever changes files of a local folder holds a lock on; it is empty, and stays."""
@@ -96,6 +100,17 @@ class Folder:
         """
         with self.reached():
             return self.files.info(self.root)["type"] if self.files.exists(self.root) else None
+
+    def parted(self) -> tuple["Folder", str]:
+        """Return, where this is the address of a file, the folder that it is in, and its name there."""
+        return Folder(self.files, posixpath.dirname(self.root)), posixpath.basename(self.root)
+
+    def within(self, other: "Folder") -> bool:
+        """Return whether this is ``other``, or lies in it; on a disk, wherever links lead."""
+        if self.local != other.local:
+            return False
+        inner, outer = (os.path.realpath(each.root) if each.local else each.url for each in (self, other))
+        return inner == outer or inner.startswith(outer.rstrip("/") + "/")
 
     def tree(self) -> dict[str, dict[str, Any]]:
         """Return what the storage says of every file below, by full path.
@@ -264,22 +279,14 @@ class Folder:
         with self.reached():
             self.files.put_file(str(path), self.place(name))
 
-    def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """Return some columns, or all, of an Arrow IPC file; local files are mapped, of others only those are read.
 
-        Raises:
-            FileNotFoundError: There is no such file.
-            pa.ArrowInvalid: It is not an Arrow file.
-        """
-        if self.local:
-            table = pa.ipc.open_file(pa.memory_map(self.place(name))).read_all()
-            return table.select(columns) if columns else table
-        if columns is None:
-            return pa.ipc.open_file(pa.BufferReader(self.read(name))).read_all()
-        with self.reached(), self.files.open(self.place(name), "rb", cache_type="none") as file:
-            schema = pa.ipc.open_file(file).schema
-            options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(column) for column in columns])
-            return pa.ipc.open_file(file, options=options).read_all().select(columns)
+def part_of(target: str) -> str:
+    """Return where a file is written before it is renamed to ``target``, beside it, under a name as in ``PART``.
+
+    It is always the same, so that the next run finds what a killed one left.
+    """
+    name = hashlib.sha256(os.fsencode(posixpath.basename(target))).hexdigest()[:32]
+    return posixpath.join(posixpath.dirname(target), f".{name}.part")
 
 
 def _write_local(place: str, data: bytes | pa.Buffer, unique: str) -> None:
@@ -293,11 +300,3 @@ def _write_local(place: str, data: bytes | pa.Buffer, unique: str) -> None:
     except OSError:
         Path(part).unlink(missing_ok=True)
         raise
-
-
-def arrow_bytes(table: pa.Table) -> pa.Buffer:
-    """Return ``table`` as the bytes of an Arrow IPC file; the same table always gives the same bytes."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table.combine_chunks())
-    return sink.getvalue()

@@ -227,7 +227,9 @@ def test_a_disk_that_gets_full_in_the_middle_of_a_copy(place, tmp_path, out):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "none", out], capture_output=True).returncode:
         pytest.skip("no disk can be mounted here")
     try:
-        with pytest.raises(WorkError, match=r"is not finished: .*No space left on device; the same command"):
+        with pytest.raises(
+            WorkError, match=r"the copy in .* was stopped in the middle: .*No space left on device; the same command"
+        ):
             to(out, data)
         assert OURS not in files(out)
         subprocess.run(["mount", "-o", "remount,size=1m", out], check=True)

@@ -4,7 +4,8 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omokage.apply.names import LONGEST, Places, folders, key, numbered, safe
+from omokage.apply.names import Places, folders, key, numbered, safe
+from omokage.storage import LONGEST_NAME
 
 ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 ODD = ANY | st.sampled_from(
@@ -13,7 +14,7 @@ ODD = ANY | st.sampled_from(
 
 
 def can_be_a_name(name: str) -> bool:
-    return name not in ("", ".", "..") and not set("/\0") & set(name) and len(os.fsencode(name)) <= LONGEST
+    return name not in ("", ".", "..") and not set("/\0") & set(name) and len(os.fsencode(name)) <= LONGEST_NAME
 
 
 @given(st.lists(ODD))
@@ -42,7 +43,7 @@ def test_every_file_has_a_place_and_none_lies_in_a_file(wanted):
     assert not set(found) & {"a/q", "b/x", "b/X"}
     for place, (folder, inside) in zip(found, wanted, strict=True):
         assert place.startswith(folder + "/")
-        assert len(place.rpartition("/")[2].encode()) <= LONGEST
+        assert len(place.rpartition("/")[2].encode()) <= LONGEST_NAME
         assert not any(other.startswith(place + "/") or place.startswith("a/q/") for other in found)
         stem = inside.rpartition("/")[2]
         assert place.rpartition("/")[2].startswith(stem[:200])
@@ -56,4 +57,4 @@ def test_many_of_one_name_are_numbered_quickly():
 def test_a_number_goes_before_the_ending():
     assert numbered("x.tar.gz", 2) == "x.tar (2).gz"
     assert numbered(".hidden", 3) == ".hidden (3)"
-    assert len(numbered("n" * 251 + ".jpg", 12).encode()) == LONGEST
+    assert len(numbered("n" * 251 + ".jpg", 12).encode()) == LONGEST_NAME

@@ -13,7 +13,8 @@ from omokage.ledger.book import Ledger
 from omokage.ledger.decision import Decision
 from omokage.ledger.diff import SAID, diff
 from omokage.ledger.version import Version, current, faces_of, freeze, opened, parse, versions
-from omokage.storage import Folder, arrow_bytes
+from omokage.shards import arrow_bytes, read_table
+from omokage.storage import Folder
 from omokage.store import Dataset
 
 CROWD = Crowd(folders=4, faces=5, dim=8, splits=0, strangers=0, repeats=0)
@@ -89,7 +90,7 @@ def test_labels_come_first_then_people(data):
 def test_a_face_of_nobody_stays_nobodys_until_it_is_given_to_somebody(tmp_path):
     data = CROWD.write(str(tmp_path / "data"))
     shard = data.head.shards[0]
-    table = data.folder.table(shard.file("faces"))
+    table = read_table(data.folder, shard.file("faces"))
     nobody = pa.array([None] * table.num_rows, pa.string())
     place = table.column_names.index("identity")
     data.folder.write(shard.file("faces"), arrow_bytes(table.set_column(place, "identity", nobody)))

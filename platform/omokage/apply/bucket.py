@@ -1,8 +1,8 @@
 """Objects behind a URL that go from one place to another, copied by the storage itself."""
 
-import hashlib
 from typing import Any, Final
 
+from omokage.apply.check import sha256
 from omokage.apply.journal import Step
 from omokage.errors import WorkError
 from omokage.source import stamp
@@ -72,5 +72,5 @@ class Bucket:
         return info if info["type"] == "file" else None
 
     def _sha256(self, place: str) -> str:
-        with self._folder.reached(), self._folder.files.open(place, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with self._folder.reached():
+            return sha256(self._folder, place)

@@ -7,9 +7,9 @@ from omokage.apply.bucket import Bucket
 from omokage.apply.check import Trouble
 from omokage.apply.disk import Disk
 from omokage.apply.journal import Plan, Step
-from omokage.apply.threads import each_told, side_by_side
+from omokage.apply.threads import side_by_side
 from omokage.errors import WorkError
-from omokage.progress import OnProgress
+from omokage.progress import OnProgress, each_told
 from omokage.source import locate
 from omokage.storage import Folder
 

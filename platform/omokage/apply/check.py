@@ -1,15 +1,15 @@
 """Whether pictures are what they were when they were ingested."""
 
 import hashlib
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 import pyarrow as pa
 
-from omokage.apply.threads import each_told, side_by_side
-from omokage.errors import ConfigError, OmokageError, SourceError
-from omokage.progress import OnProgress
+from omokage.apply.threads import side_by_side
+from omokage.errors import ConfigError, OmokageError, SourceError, StorageError, WorkError
+from omokage.progress import OnProgress, each_told
 from omokage.source import Source, locate
 from omokage.storage import Folder
 
@@ -60,11 +60,21 @@ def apart(one: Folder, other: Folder, what: str, other_what: str) -> None:
     Raises:
         ConfigError: One does.
     """
-    if one.local != other.local:
-        return
-    a, b = ((os.path.realpath(f.root) if f.local else f.url).rstrip("/") + "/" for f in (one, other))
-    if a.startswith(b) or b.startswith(a):
+    if one.within(other) or other.within(one):
         raise ConfigError(f"{what} {one.url} and {other_what} {other.url} must be apart: neither inside the other")
+
+
+@contextmanager
+def stopped(what: str, ways: str) -> Iterator[None]:
+    """Say, with what went wrong in the block, what stopped in the middle, and how to go on.
+
+    Raises:
+        WorkError: Something did.
+    """
+    try:
+        yield
+    except (WorkError, StorageError, OSError) as error:
+        raise WorkError(f"{what} was stopped in the middle: {error}; {ways}") from error
 
 
 def listed(lines: Sequence[str]) -> list[str]:

@@ -3,7 +3,6 @@
 import hashlib
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,9 +14,9 @@ from omokage.apply.asked import Asked
 from omokage.apply.content import BEGUN, PROVENANCE, Content, Item, Owned
 from omokage.apply.out import InBucket, OnDisk
 from omokage.apply.report import CopyReport
-from omokage.apply.threads import each_told, side_by_side
-from omokage.errors import ConfigError, SourceError, StorageError, WorkError
-from omokage.progress import OnProgress, quietly
+from omokage.apply.threads import side_by_side
+from omokage.errors import ConfigError, SourceError
+from omokage.progress import OnProgress, each_told, quietly
 from omokage.source import Source, locate
 from omokage.storage import PART, Folder
 
@@ -68,7 +67,8 @@ class _Copying:
         self._check_place()
         wanted = self._content(on_progress)
         there: list[Item] = []
-        with self._told(), self._files.locked():
+        ways = "the same command goes on from here"
+        with check.stopped(f"the copy in {self._out.url}", ways), self._files.locked():
             owned = Owned.read(self._out)
             have = self._have(wanted, owned)
             self._clean(owned)
@@ -76,7 +76,7 @@ class _Copying:
                 self._out, BEGUN, content.each_once(pa.concat_tables([owned.rows, content.table(wanted.items)]))
             )
             removed, foreign = self._remove_old(owned, wanted)
-            items = self._pictures(wanted, have) if self._source else self._chips(wanted, have)
+            items = self._pictures(self._source, wanted, have) if self._source else self._chips(wanted, have)
             there += each_told(items, len(wanted.items), "copied", on_progress)
             self._files.last()
             content.write(self._out, PROVENANCE, content.table(sorted(there)))
@@ -190,15 +190,13 @@ class _Copying:
                 foreign.append(path)
         return removed, foreign
 
-    def _pictures(self, wanted: Content, have: dict[str, str]) -> Iterator[Item]:
+    def _pictures(self, source: Source, wanted: Content, have: dict[str, str]) -> Iterator[Item]:
         """Copy what is not there, and yield all items as they are there."""
-        assert self._source is not None
-        root = self._source.root
         todo = [item for item in wanted.items if have.get(item.path) != item.sha256]
         yield from (item for item in wanted.items if have.get(item.path) == item.sha256)
 
         def put(item: Item) -> Item:
-            self._files.copy(item.path, *locate(root, item.uri), want=item.sha256 or "")
+            self._files.copy(item.path, *locate(source.root, item.uri), want=item.sha256 or "")
             return item
 
         yield from side_by_side(put, todo, self._files.threads)
@@ -220,16 +218,6 @@ class _Copying:
             self._without_chip += chosen.num_rows - full.num_rows
             pairs = list(zip(full["face_id"].to_pylist(), full["chip"].to_pylist(), strict=True))
             yield from side_by_side(put, pairs, self._files.threads)
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Say, with what went wrong in the block, how to go on."""
-        try:
-            yield
-        except (StorageError, OSError) as error:
-            raise WorkError(
-                f"the copy in {self._out.url} is not finished: {error}; the same command goes on from here"
-            ) from error
 
 
 def _is_list(source: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Final
 
 from omokage.apply.journal import Step, Touched
 from omokage.errors import WorkError
+from omokage.storage import part_of
 
 _HERE: Final = -100  # AT_FDCWD
 _NOREPLACE: Final = 1  # RENAME_NOREPLACE
@@ -79,7 +80,7 @@ class Disk:
     def clean(self, target: str) -> None:
         """Remove what a copy across disks that was killed may have left."""
         try:
-            os.unlink(_part(target))
+            os.unlink(part_of(target))
         except (FileNotFoundError, NotADirectoryError):
             return
 
@@ -159,7 +160,7 @@ def _rename(place: str, target: str) -> None:
 
 def _copy(place: str, target: str, step: Step) -> None:
     """Copy a file to another disk, whole or not at all."""
-    part = _part(target)
+    part = part_of(target)
     try:
         if os.path.lexists(part):
             os.unlink(part)
@@ -178,12 +179,6 @@ def _copy(place: str, target: str, step: Step) -> None:
         if os.path.lexists(part):
             os.unlink(part)
         raise
-
-
-def _part(target: str) -> str:
-    """Return the name under which a file is copied: always the same, so that the next run finds it."""
-    name = hashlib.sha256(os.fsencode(target)).hexdigest()[:32]
-    return posixpath.join(posixpath.dirname(target), f".{name}.part")
 
 
 def _sha256(place: str) -> str:

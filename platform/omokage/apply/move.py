@@ -2,15 +2,14 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from omokage.apply import check, disk, journal
 from omokage.apply.asked import Asked
 from omokage.apply.carry import Carrier
 from omokage.apply.plan import Draft, Drafting, quarantine_for
-from omokage.apply.report import MoveReport, UndoReport
-from omokage.errors import ConfigError, SourceError, StorageError, WorkError
+from omokage.apply.report import MoveReport, RestoreReport
+from omokage.errors import ConfigError, SourceError, WorkError
 from omokage.progress import OnProgress, quietly
 from omokage.source import Source, check_apart
 from omokage.storage import Folder
@@ -62,7 +61,7 @@ def move(
 
 def undo(
     dataset: str, number: int | None = None, partly: bool = False, on_progress: OnProgress = quietly
-) -> UndoReport:
+) -> RestoreReport:
     """Return the report of bringing every file back that the last apply moved; a stopped undo is finished.
 
     An apply that was stopped in the middle can be taken back, too.
@@ -90,14 +89,16 @@ def undo(
                 f"what apply {entry.number} moved is not as it was left; nothing was moved now:",
                 "Put these files back, or out of the way, and undo again; --partly brings back the rest.",
             )
-        with _told(f"undo of apply {entry.number}", f"omokage undo {data.folder.url} --apply goes on from here"):
+        with check.stopped(
+            f"undo of apply {entry.number}", f"omokage undo {data.folder.url} --apply goes on from here"
+        ):
             if not entry.undoing:
                 entry = entry.mark("undoing")
             disk.make_anew(plan.folders)
             left = carrier.carry(on_progress)
             disk.restore(plan.folders)
             entry.mark("undone", generation=data.head.generation, left=left)
-        return UndoReport.of(data, entry.number, plan, left, began)
+        return RestoreReport.of(data, entry.number, plan, left, began)
 
 
 def _draft(asked: Asked, quarantine: str | None, number: int, on_progress: OnProgress) -> Draft:
@@ -119,9 +120,8 @@ def _check_there(plan: journal.Plan) -> None:
         SourceError: It is not.
     """
     root = Folder.at(plan.source)
-    if (
-        root.local and root.kind() != "directory"
-    ):  # in a bucket there are no folders, and all files may be in quarantine
+    # In a bucket there are no folders, and all files may be in quarantine.
+    if root.local and root.kind() != "directory":
         raise SourceError(f"there is no folder {plan.source}: is its disk there?")
 
 
@@ -131,7 +131,7 @@ def _carry(data: Dataset, draft: Draft, entry: journal.Entry, on_progress: OnPro
         f"omokage apply {data.folder.url} --move goes on from here, "
         f"omokage undo {data.folder.url} --apply takes it back"
     )
-    with _told(f"apply {entry.number}", ways):
+    with check.stopped(f"apply {entry.number}", ways):
         skipped = Carrier(plan, back=False).carry(on_progress)
         disk.remove_emptied(plan.folders)
         for folder in plan.folders:
@@ -139,15 +139,6 @@ def _carry(data: Dataset, draft: Draft, entry: journal.Entry, on_progress: OnPro
                 journal.sync(os.fsdecode(folder.path))
         entry.mark("done", skipped=skipped)
     return skipped
-
-
-@contextmanager
-def _told(what: str, ways: str) -> Iterator[None]:
-    """Say, with what went wrong in the block, how to go on."""
-    try:
-        yield
-    except (WorkError, StorageError, OSError) as error:
-        raise WorkError(f"{what} was stopped in the middle: {error}; {ways}") from error
 
 
 def _last(data: Dataset, number: int | None) -> journal.Entry:

@@ -5,10 +5,9 @@ import os
 import posixpath
 import unicodedata
 from collections.abc import Callable, Iterable
-from typing import Final, Literal
+from typing import Literal
 
-LONGEST: Final = 255
-"""Bytes of a name on common file systems."""
+from omokage.storage import LONGEST_NAME
 
 Kind = Literal["file", "folder", "link"]
 """What lies at a place. A link is a folder that is one."""
@@ -21,14 +20,14 @@ def key(path: str) -> str:
 
 def safe(identity: str) -> str:
     """Return a folder name for an identity: its own where it can be one, else one that ends in a part of its hash."""
-    name = _cut(identity.replace("/", "_").replace("\0", "_"), LONGEST)
+    name = _cut(identity.replace("/", "_").replace("\0", "_"), LONGEST_NAME)
     return identity if name == identity and name not in ("", ".", "..") else marked(name.strip(".") or "_", identity)
 
 
 def marked(name: str, identity: str) -> str:
     """Return ``name`` with a part of the identity's hash at its end, which keeps it apart from others."""
     mark = "-" + hashlib.sha256(identity.encode()).hexdigest()[:12]
-    return _cut(name, LONGEST - len(mark)) + mark
+    return _cut(name, LONGEST_NAME - len(mark)) + mark
 
 
 def folders(identities: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
@@ -56,7 +55,7 @@ def numbered(name: str, number: int) -> str:
 
 def ended(stem: str, ending: str) -> str:
     """Return ``stem`` and ``ending``; a stem that is too long for both is cut."""
-    return _cut(stem, LONGEST - len(os.fsencode(ending))) + ending
+    return _cut(stem, LONGEST_NAME - len(os.fsencode(ending))) + ending
 
 
 def _cut(name: str, room: int) -> str:

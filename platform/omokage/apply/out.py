@@ -15,7 +15,7 @@ from omokage.apply.bucket import objects
 from omokage.apply.check import sha256
 from omokage.errors import ConfigError, SourceError
 from omokage.source import stamp, unwritten
-from omokage.storage import Folder
+from omokage.storage import Folder, part_of
 
 # Paths may be undecodable: str with surrogates, which pathlib would not make easier to follow.
 # ruff: noqa: PTH103, PTH106, PTH108, PTH110, PTH113, PTH114, PTH116, PTH123
@@ -100,7 +100,7 @@ class OnDisk:
     def clean(self, path: str) -> None:
         """Remove what a copy to ``path`` that was killed may have left."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            os.unlink(self._part(path))
+            os.unlink(part_of(self._place(path)))
 
     def remove(self, path: str) -> None:
         """Remove a file, and the folders that are empty without it."""
@@ -133,7 +133,8 @@ class OnDisk:
     @contextmanager
     def _whole(self, path: str) -> Iterator[str]:
         """Give a place for a file that is renamed to ``path`` when the block ends well, and removed when not."""
-        target, part = self._place(path), self._part(path)
+        target = self._place(path)
+        part = part_of(target)
         os.makedirs(posixpath.dirname(target), exist_ok=True)
         self.clean(path)
         try:
@@ -141,11 +142,6 @@ class OnDisk:
             os.replace(part, target)
         finally:
             self.clean(path)
-
-    def _part(self, path: str) -> str:
-        """Return the name under which a file is written: always the same, so that the next run finds it."""
-        name = hashlib.sha256(path.encode()).hexdigest()[:32]
-        return posixpath.join(posixpath.dirname(self._place(path)), f".{name}.part")
 
     def _place(self, path: str) -> str:
         return self._folder.place(unwritten(path))

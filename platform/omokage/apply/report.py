@@ -81,7 +81,7 @@ class MoveReport:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class UndoReport:
+class RestoreReport:
     """What was brought back."""
 
     apply: int
@@ -96,7 +96,7 @@ class UndoReport:
     seconds: float
 
     @classmethod
-    def of(cls, data: Dataset, number: int, plan: Plan, left: Sequence[Trouble], began: float) -> "UndoReport":
+    def of(cls, data: Dataset, number: int, plan: Plan, left: Sequence[Trouble], began: float) -> "RestoreReport":
         """Return the report of a plan that was taken back."""
         return cls(
             apply=number,

@@ -1,10 +1,8 @@
 """Work on very many files, some at a time."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
-
-from omokage.progress import OnProgress
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -21,11 +19,3 @@ def side_by_side(work: Callable[[A], B], things: Sequence[A], threads: int) -> I
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(things), GROUP):
             yield from pool.map(work, things[start : start + GROUP])
-
-
-def each_told(things: Iterable[A], of: int, what: str, on_progress: OnProgress) -> Iterator[A]:
-    """Yield things, and tell how many have been taken, of ``of``."""
-    on_progress(0, of, what)
-    for done, thing in enumerate(things, 1):
-        yield thing
-        on_progress(done, of, what)

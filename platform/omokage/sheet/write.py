@@ -1,11 +1,8 @@
 """A dataset's contact sheet, written as a file."""
 
 import json
-import os
-import posixpath
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -136,20 +133,13 @@ def place(file: str, data: Dataset, endings: tuple[str, ...], made_by: str) -> t
     if not file.lower().endswith(endings):
         raise ConfigError(f"the file's name ends in {endings[0]}, got {file}")
     whole = Folder.at(file)
-    folder, base = Folder(whole.files, posixpath.dirname(whole.root)), posixpath.basename(whole.root)
+    folder, base = whole.parted()
     if whole.files.isdir(whole.root):
         raise ConfigError(f"{file} is a folder: give the name of a file")
     if folder.exists(base) and made_by.encode() not in whole.files.cat_file(whole.root, 0, BEGINNING):
         raise ConfigError(f"{file} is there already and was not made by this command: give another name")
-    if whole.local and _inside(whole.root, data.head.source):
+    if whole.local and whole.within(Folder.at(data.head.source)):
         raise ConfigError(
             f"{file} lies among the pictures of {data.head.source}, which are only read: give another place"
         )
     return folder, base
-
-
-def _inside(file: str, source: str) -> bool:
-    """Return whether ``file`` lies in the folder ``source``."""
-    if not Path(source).is_dir():  # a list, gone, or behind a URL
-        return False
-    return Path(os.path.realpath(file)).is_relative_to(os.path.realpath(source))

@@ -10,10 +10,7 @@ import pyarrow as pa
 from omokage import schema
 from omokage.report import tally
 from omokage.stages import base
-from omokage.storage import Folder
-
-LONGEST_NAME = 255
-"""Bytes of a file name on common file systems."""
+from omokage.storage import LONGEST_NAME, Folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
