@@ -110,12 +110,10 @@ def tree(root: Path | str) -> dict[bytes, tuple[object, ...]]:
             info = os.lstat(place)
             if stat.S_ISLNK(info.st_mode):
                 content = os.readlink(place)
+            elif stat.S_ISDIR(info.st_mode):
+                content = b""
             else:
-                content = (
-                    b""
-                    if stat.S_ISDIR(info.st_mode)
-                    else hashlib.sha256(Path(os.fsdecode(place)).read_bytes()).digest()
-                )
+                content = hashlib.sha256(Path(os.fsdecode(place)).read_bytes()).digest()
             found[os.path.relpath(place, top)] = (info.st_mode, info.st_mtime_ns, content)
     return found
 

@@ -1,6 +1,5 @@
 """Real processes, killed by kill -9 wherever they happen to be."""
 
-import multiprocessing
 import os
 import random
 import time
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from children import CHILDREN
 from omokage.apply import journal
 from omokage.apply.asked import Asked
 from omokage.apply.copy import CopyConfig, copy
@@ -19,10 +19,6 @@ from trees import decide, drop, files, known, plant, relabel, tree
 
 PEOPLE = 12
 PICTURES = 50
-
-# Children come from a process that has no threads and has read the modules already, so that they start at once.
-CHILDREN = multiprocessing.get_context("forkserver")
-CHILDREN.set_forkserver_preload(["omokage.apply.move", "omokage.apply.copy"])
 
 
 def killed(work: Callable[..., object], words: tuple[object, ...], begun: Path, seed: int) -> int:

@@ -1,6 +1,5 @@
 """Death at every single thing that an apply and an undo do to files, one after the other."""
 
-import multiprocessing
 import os
 import shutil
 from pathlib import Path
@@ -8,13 +7,11 @@ from pathlib import Path
 import crash
 import pytest
 
+from children import CHILDREN
 from omokage.apply import journal
 from omokage.apply.asked import Asked
 from omokage.apply.move import move, undo
 from trees import drop, known, plant, relabel, tree
-
-CHILDREN = multiprocessing.get_context("forkserver")
-CHILDREN.set_forkserver_preload(["omokage.apply.move", "omokage.apply.copy"])
 
 STEP = int(os.environ.get("OMOKAGE_CRASH_STEP", "23"))
 """Every how many events; 1 tries all, and takes some minutes."""

@@ -1,13 +1,12 @@
 """The ledger in a real object store, with several who write at once."""
 
-import subprocess
-import sys
 import uuid
 
 import pytest
 import s3fs
 
 import s3_server
+from children import CHILDREN, acknowledged, write_lines
 from crowd import Crowd
 from omokage.curate.listing import undo
 from omokage.errors import DatasetError, StorageError
@@ -19,20 +18,6 @@ from omokage.ledger.version import current, faces_of, freeze, opened, versions
 from omokage.storage import Folder
 
 KEEP = Decision(do="keep", faces=("a",))
-
-WRITER = """
-import sys
-from omokage.ledger import book
-from omokage.ledger.decision import Decision
-from omokage.storage import Folder
-book.FULL = 3000
-ledger = book.Ledger.of(Folder.at(sys.argv[1]))
-sys.stdin.readline()
-for turn in range(int(sys.argv[3])):
-    face = f"{sys.argv[2]}-{turn}"
-    (number,) = ledger.append([Decision(do="keep", faces=(face,))], sys.argv[2])
-    print(f"{number}={face}", flush=True)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -62,22 +47,21 @@ def test_an_update_is_refused_where_another_writer_was_first(place):
     assert folder.read("a") == b" ours"
 
 
-def test_two_clients_lose_nothing(place):
-    command = [sys.executable, "-c", WRITER, place]
-    writers = [
-        subprocess.Popen([*command, f"w{n}", "40"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for n in range(2)
-    ]
+def test_two_clients_lose_nothing(place, server, tmp_path):
+    said = [tmp_path / f"said by {n}" for n in range(2)]
+    writers = [CHILDREN.Process(target=write_lines, args=(place, f"w{n}", 30, 3000, said[n], server)) for n in range(2)]
     for writer in writers:
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    said = [writer.communicate(timeout=100)[0].split() for writer in writers]
-    assert [writer.returncode for writer in writers] == [0, 0]
+        writer.start()
+    for writer in writers:
+        writer.join(100)
+    assert [writer.exitcode for writer in writers] == [0, 0]
     ledger = Ledger.of(Folder.at(place))
     faces = [face for (face,) in ledger.table()["faces"].to_pylist()]
-    assert sorted(faces) == sorted(f"w{n}-{turn}" for n in range(2) for turn in range(40))
-    for number, face in (word.split("=") for words in said for word in words):
-        assert faces[int(number) - 1] == face
+    assert sorted(faces) == sorted(
+        f"w{n}-{turn}-{k}" for n in range(2) for turn in range(30) for k in range(1 + turn % 3)
+    )
+    for number, face in (acknowledged(said[0]) | acknowledged(said[1])).items():
+        assert faces[number - 1] == face
     assert len(ledger.folder.names("ledger")) > 2
 
 

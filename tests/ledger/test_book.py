@@ -2,8 +2,6 @@ import json
 import os
 import resource
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from children import CHILDREN, acknowledged, write_lines
 from omokage import schema
 from omokage.errors import ConfigError, DatasetError, WorkError
 from omokage.ledger import book
@@ -32,20 +31,6 @@ HOSTILE = [
     " ",
     "file:%FF",
 ]
-
-WRITER = """
-import sys
-from omokage.ledger import book
-from omokage.ledger.decision import Decision
-from omokage.storage import Folder
-book.FULL = 4000
-ledger = book.Ledger.of(Folder.at(sys.argv[1]))
-sys.stdin.readline()
-for turn in range(int(sys.argv[3])):
-    faces = tuple(f"{sys.argv[2]}-{turn}-{k}" for k in range(1 + turn % 3))
-    numbers = ledger.append([Decision(do="keep", faces=(face,)) for face in faces], sys.argv[2])
-    print(*(f"{number}={face}" for number, face in zip(numbers, faces)), flush=True)
-"""
 
 
 @pytest.fixture
@@ -164,35 +149,28 @@ def test_whoever_saw_less_is_told(ledger):
 
 
 def test_eight_writers_lose_nothing_and_killed_ones_leave_nothing_half(tmp_path, ledger):
+    said = [tmp_path / f"said by {n}" for n in range(8)]
     writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, tmp_path, f"w{n}", "100"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for n in range(8)
+        CHILDREN.Process(target=write_lines, args=(str(tmp_path), f"w{n}", 100, 4000, said[n], {})) for n in range(8)
     ]
     for writer in writers:
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
+        writer.start()
     end = time.monotonic() + 60
     while ledger.length() < 60 and time.monotonic() < end:
         time.sleep(0.005)
     for writer in writers[:3]:
-        writer.send_signal(signal.SIGKILL)
-    acknowledged = {}
+        writer.kill()
+    lines = {}
     for number, writer in enumerate(writers):
-        out = writer.communicate(timeout=60)[0]
-        assert writer.returncode == (-signal.SIGKILL if number < 3 else 0)
-        said = [word.split("=") for word in out.split() if "=" in word]
-        acknowledged |= {int(line): face for line, face in said}
-        assert number < 3 or len(said) == 199
+        writer.join(60)
+        assert writer.exitcode == (-signal.SIGKILL if number < 3 else 0)
+        lines |= acknowledged(said[number])
+        assert number < 3 or len(acknowledged(said[number])) == 199
     table = ledger.table()  # which checks that the numbers have no gap
     assert len(files(ledger)) > 5
     faces = [face for (face,) in table["faces"].to_pylist()]
     assert len(set(faces)) == len(faces)
-    for line, face in acknowledged.items():
+    for line, face in lines.items():
         assert faces[line - 1] == face
     for number in range(8):  # what was written together stands together, also of a killed writer
         mine = [(at, face) for at, face in enumerate(faces) if face.startswith(f"w{number}-")]
