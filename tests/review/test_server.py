@@ -175,6 +175,17 @@ def test_a_request_that_is_no_decision_writes_nothing(shared, said):
     assert shared.read("/api/start")["line"] == 0
 
 
+@pytest.mark.parametrize("wrong", [[{}], [[1]], [1.0], [True], [None], [""], {"0": 1}, "abc", [], None])
+def test_no_kind_of_finding_takes_what_is_no_list_of_faces_or_names(shared, wrong):
+    for n in range(shared.read("/api/start")["findings"]):
+        kind = shared.read(f"/api/item/{n}")["kind"]
+        said = {"n": n, "seen": 0, "action": {"outlier": "move", "mixed": "different"}.get(kind, "drop")}
+        into = wrong if isinstance(wrong, list) else None  # words would be somebody's name
+        status, answer = shared.write("/api/decide", said | {"picked": wrong, "names": wrong, "into": into})
+        assert status == 400 and answer["error"], (kind, answer)
+    assert shared.read("/api/start")["line"] == 0
+
+
 def test_a_body_is_limited_also_when_it_does_not_say_how_long_it_is(shared):
     ours = shared.cookie | {"Origin": f"http://{shared.netloc}", "Content-Type": "application/json"}
     assert shared.ask("POST", "/api/decide", b"[" * (2 << 20), ours)[0] == 413

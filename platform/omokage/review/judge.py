@@ -92,8 +92,8 @@ class Judge:
         rows = self._queue.face_rows(number).tolist()
         if action == "keep":
             return [Decision(do="keep", faces=self._ids(rows), finding=finding)]
-        picked = said.get("picked")
-        if action != "drop" or not isinstance(picked, list) or not set(picked) <= set(rows):
+        picked = self._picked(said, None) if action == "drop" else []
+        if action != "drop" or not set(picked) <= set(rows):
             raise RequestError(f"a cluster cannot be judged by {action!r} of these faces")
         table = self._queue.same_face.slice(self._queue.rows(number).start, len(rows)).select(["similarity", "kind"])
         stays = [
@@ -101,8 +101,8 @@ class Judge:
             for row, one in zip(rows, table.to_pylist(), strict=True)
             if row not in picked
         ]
-        if not stays or not picked:
-            raise RequestError("some faces must go, and one must stay")
+        if not stays:
+            raise RequestError("one face must stay")
         best = self._ids([min(stays)[2]])[0]
         return [Decision(do="drop_duplicate", faces=self._ids(picked), into=best, finding=finding)]
 
@@ -119,16 +119,16 @@ class Judge:
         part = self._queue.rows(number)
         part_n = self._queue.mixed["part"].to_numpy()[part]
         numbers = sorted(set(part_n.tolist()))[1:]
-        names = said.get("names")
-        if not isinstance(names, list) or len(names) != len(numbers) or len(set(names)) != len(names):
+        given, own = said.get("names"), self._name(code)
+        names = [_other(new_name(name), own) for name in given] if isinstance(given, list) else []
+        if len(names) != len(numbers) or len(set(names)) != len(names):
             raise RequestError("every part needs a name of its own")
-        own = self._name(code)
         return [
             Decision(
                 do="split",
                 faces=self._ids(rows[part_n == each].tolist()),
                 person=own,
-                into=_other(new_name(name), own),
+                into=name,
                 finding=finding,
             )
             for each, name in zip(numbers, names, strict=True)
