@@ -1,7 +1,6 @@
 """What every export reports, and how it writes a file that is streamed: whole or not at all."""
 
 import json
-import posixpath
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from omokage.bridge.remarks import remarks
 from omokage.sheet.words import count
 from omokage.storage import Folder
 
@@ -42,9 +42,7 @@ class ExportReport:
             [
                 f"{self.out}: {self.faces:,} faces of {self.identities:,} identities as {self.format}, "
                 f"{count(self.files, 'file')}, {self.seconds:,.1f} s",
-                *(f"  left out: {name:<28}{number:>9,}" for name, number in self.left_out.items() if number),
-                *(f"Refused: {file}: {why}" for file, why in self.refused.items()),
-                *(f"Note: {warning}" for warning in self.warnings),
+                *remarks(self.left_out, self.refused, self.warnings),
             ]
         )
 
@@ -70,9 +68,3 @@ def streamed(folder: Folder, name: str) -> Iterator[Path]:
         path = Path(beside) / "file"
         yield path
         folder.take(path, name)
-
-
-def parted(url: str) -> tuple[Folder, str]:
-    """Return the folder of a file, and its name there."""
-    whole = Folder.at(url)
-    return Folder(whole.files, posixpath.dirname(whole.root)), posixpath.basename(whole.root)

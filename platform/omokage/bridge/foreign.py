@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from omokage import schema
+from omokage.bridge.remarks import remarks
 from omokage.report import by_status, tally
 from omokage.shards import Shard, write_shard
 from omokage.storage import Folder
@@ -64,9 +65,7 @@ class ImportReport:
             [
                 f"{self.source}: {self.faces:,} faces of {self.identities:,} identities, {self.pictures:,} pictures",
                 *(f"  {name:<30}{count:>9,}" for name, count in self.reasons.items()),
-                *(f"  left out: {name:<20}{count:>9,}" for name, count in self.left_out.items()),
-                *(f"Refused: {file}: {why}" for file, why in self.refused.items()),
-                *(f"Note: {warning}" for warning in self.warnings),
+                *remarks(self.left_out, self.refused, self.warnings),
                 f"Encoder {self.encoder}, {self.dim} numbers a face: comparable only with vectors of the same import",
                 f"Dataset: {self.dataset}, {self.seconds:,.1f} s",
             ]

@@ -25,7 +25,7 @@ from omokage.bridge import foreign, npknown
 from omokage.bridge.foreign import ImportReport, Intake
 from omokage.bridge.npknown import FILE, SIDE_FOLDERS, Known, Member
 from omokage.errors import DatasetError
-from omokage.progress import OnProgress, quietly
+from omokage.progress import OnProgress, each_told, quietly
 from omokage.source import Source, check_apart, locate, unwritten, written
 from omokage.stages.write import face_id
 from omokage.storage import Folder
@@ -75,11 +75,10 @@ def import_npknown(root: str, dataset: str, config: NpKnownConfig, on_progress: 
     data = foreign.created(dataset, foreign.head(source.url, name, "FACE01", npknown.DIMS[member], chip))
     with data.locked():
         intake, reader = Intake(data), _Reader(source, member, config.chips)
-        for number, folder in enumerate(folders, 1):
+        for folder in each_told(folders, len(folders), "folders", on_progress):
             reader.read(folder, intake)
             if len(reader.rows) >= ROWS:
                 reader.flush(intake)
-            on_progress(number, len(folders), "folders")
         reader.flush(intake)
         after = intake.commit()
     notes = [f"{skipped:,} files in FACE01's side folders (not_me, noFace, …) are left out"] if skipped else []

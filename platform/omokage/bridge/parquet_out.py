@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from omokage import schema
-from omokage.bridge.exported import ExportReport, parted, streamed
+from omokage.bridge.exported import ExportReport, streamed
 from omokage.curate.decided import Decided
 from omokage.errors import ConfigError, DatasetError
+from omokage.storage import Folder
 
 MADE_BY: Final = b"omokage"
 """Key of the file's own metadata: from what it was made. A file without it is never written over."""
@@ -39,7 +40,7 @@ def export_parquet(faces: Decided, version: str | None, out: str, config: Parque
         DatasetError: A shard is missing or damaged.
     """
     began = time.perf_counter()
-    folder, name = parted(out)
+    folder, name = Folder.at(out).parted()
     _check_free(out)
     columns = [*COLUMNS, *(["chip"] if config.chips else [])]
     about = {"dataset": faces.data.folder.url, "version": version, "encoder": faces.data.head.recipe["encoder"]}
@@ -81,7 +82,7 @@ def _form(dim: int, columns: list[str]) -> pa.Schema:
 
 
 def _check_free(out: str) -> None:
-    folder, name = parted(out)
+    folder, name = Folder.at(out).parted()
     if not folder.exists(name):
         return
     if folder.files.isdir(folder.place(name)):

@@ -237,7 +237,7 @@ def _rejects(facts: Facts) -> Iterator[Block]:
         tuple(status.values()),
     )
     if facts.rejects:
-        meaning: dict[str, str] = dict(MEANING)  # type: ignore[arg-type]  # Reason is a str
+        meaning = {str(reason): words for reason, words in MEANING.items()}
         rows = tuple((f"{meaning.get(name, '')} ({name})", f"{count:,}") for name, count in facts.rejects.items())
         yield Table(("Reason", "Pictures"), rows)
 

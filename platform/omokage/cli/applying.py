@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from omokage.cli.words import Json, bar, parse
+from omokage.cli.words import Json, bar, only_with, parse
 from omokage.errors import ConfigError
 
 
@@ -43,8 +43,10 @@ def apply(argv: list[str]) -> str:
     asked = parse(Apply, argv, "apply")
     if (asked.to is None) != asked.move:
         raise ConfigError("give --to OUT for a clean copy, or --move to move the source's own files")
-    _check_fits(asked.move, {"--layout": asked.layout != "pictures", "--link": asked.link}, "--to")
-    _check_fits(not asked.move, {"--quarantine": asked.quarantine is not None, "--dry-run": asked.dry_run}, "--move")
+    if asked.move:
+        only_with("--to", {"--layout": asked.layout != "pictures", "--link": asked.link})
+    else:
+        only_with("--move", {"--quarantine": asked.quarantine is not None, "--dry-run": asked.dry_run})
     from omokage.apply.asked import Asked
 
     what = Asked.at(asked.dataset)
@@ -60,14 +62,3 @@ def apply(argv: list[str]) -> str:
 
         copied = copy(what, asked.to, CopyConfig(layout=asked.layout, link=asked.link), on_progress)
         return copied.json() if asked.json else copied.text()
-
-
-def _check_fits(other: bool, given: dict[str, bool], only: str) -> None:
-    """Check that options were given with the one that they belong to.
-
-    Raises:
-        ConfigError: One was not.
-    """
-    wrong = [name for name, is_given in given.items() if is_given and other]
-    if wrong:
-        raise ConfigError(f"{' and '.join(wrong)} can only be given with {only}")

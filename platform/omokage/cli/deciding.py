@@ -7,8 +7,8 @@ from typing import Annotated
 
 import tyro
 
-from omokage.cli.words import FLAT, DatasetPlace, Json, Settings, bar, parse
-from omokage.errors import OmokageError
+from omokage.cli.words import FLAT, DatasetPlace, Json, Settings, bar, only_with, parse
+from omokage.errors import ConfigError
 
 Who = Annotated[str | None, tyro.conf.arg(metavar="NAME", help="Who says so; by default the login name.")]
 
@@ -33,7 +33,7 @@ def ledger(argv: list[str]) -> str:
 
     asked = parse(Ledger, argv, "ledger")
     if asked.last < 0:
-        raise OmokageError(f"--last must not be negative, got {asked.last}")
+        raise ConfigError(f"--last must not be negative, got {asked.last}")
     report = listing(Dataset.open(asked.dataset), asked.last, asked.face, asked.person)
     return report.json() if asked.json else report.text()
 
@@ -66,12 +66,11 @@ def undo(argv: list[str]) -> str:
         from omokage.apply.move import undo as bring_back
 
         if last is not None:
-            raise OmokageError("--apply takes back one apply: give one number, or none")
+            raise ConfigError("--apply takes back one apply: give one number, or none")
         with bar("files", asked.json) as on_progress:
             back = bring_back(asked.dataset, first, asked.partly, on_progress)
         return back.json() if asked.json else back.text()
-    if asked.partly:
-        raise OmokageError("--partly can only be given with --apply")
+    only_with("--apply", {"--partly": asked.partly})
     report = take_back(Dataset.open(asked.dataset), first, last, asked.who)
     return report.json() if asked.json else report.text()
 
@@ -81,7 +80,7 @@ def _range(text: str | None) -> tuple[int | None, int | None]:
         return None, None
     match = re.fullmatch(r"(\d{1,15})(?:-(\d{1,15}))?", text)
     if match is None:
-        raise OmokageError(f"which line is a number, or two as in 12-40, got {text!r}")
+        raise ConfigError(f"which line is a number, or two as in 12-40, got {text!r}")
     return int(match[1]), int(match[2]) if match[2] else None
 
 
@@ -113,7 +112,9 @@ def version(argv: list[str]) -> str:
         return jsonlib.dumps(made.facts(), ensure_ascii=False) if asked.json else visible(made.text())
     found = versions(data)
     if asked.json:
-        return jsonlib.dumps({"dataset": data.folder.url, "versions": [each.facts() for each in found]})
+        return jsonlib.dumps(
+            {"dataset": data.folder.url, "versions": [each.facts() for each in found]}, ensure_ascii=False
+        )
     return "\n".join(visible(each.text()) for each in found) or f"{data.folder.url} has no version yet: give --name"
 
 

@@ -44,9 +44,10 @@ def plan(argv: list[str]) -> str:
 
     @dataclasses.dataclass
     class Plan:
-        """Say how many pairs a dataset, or so many people with so many pictures, gives; for which tasks that suffices;
-        what limits it; and what encoding and comparing cost on this machine.
-        """  # noqa: D205 - one sentence
+        """Say how many pairs a dataset, or so many people with so many pictures, gives.
+
+        And for which tasks that suffices, what limits it, and what encoding and comparing cost on this machine.
+        """
 
         how: Annotated[planning.PlanConfig, *FLAT]
         dataset: Annotated[
@@ -56,18 +57,17 @@ def plan(argv: list[str]) -> str:
 
     asked = parse(Plan, argv, "plan")
     people, pictures = asked.how.people, asked.how.pictures
-    if (asked.dataset is None) == (people is None):
-        raise ConfigError("give a dataset, or --people and --pictures")
     from omokage.card.cost import cost
 
-    if asked.dataset is not None:
+    if asked.dataset is not None and people is None:
         from omokage.curate.decided import Decided
 
         faces, _ = Decided.at(asked.dataset)
         found, data = planning.plan(asked.dataset, faces.present().faces_per_person()), faces.data
-    else:
-        assert people is not None and pictures is not None
+    elif asked.dataset is None and people is not None and pictures is not None:
         found, data = planning.counted(f"{people:,} people with {pictures:,} pictures each", {pictures: people}), None
+    else:
+        raise ConfigError("give a dataset, or --people and --pictures")
     found = dataclasses.replace(found, cost=cost(found.pictures, found.negative, data).json())
     return found.json() if asked.json else found.text()
 

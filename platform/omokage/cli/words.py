@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from omokage import config
-from omokage.errors import OmokageError
+from omokage.errors import ConfigError
 from omokage.progress import OnProgress
 
 T = TypeVar("T")
@@ -43,12 +43,27 @@ def parse(kind: type[T], argv: list[str], verb: str, how: type[Any] | None = Non
     if how is not None and "--config" in argv:
         at = argv.index("--config")
         if at + 1 == len(argv):
-            raise OmokageError("--config wants a TOML file after it")
+            raise ConfigError("--config wants a TOML file after it")
         settings = config.from_toml(how, Path(argv[at + 1]))
         argv = argv[:at] + argv[at + 2 :]
         required = [f.name for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING and f.name != "how"]  # type: ignore[arg-type]
         defaults["default"] = kind(**dict.fromkeys(required, tyro.MISSING) | {"how": settings})
     return cast(T, tyro.cli(kind, args=argv, prog=f"omokage {verb}", use_underscores=False, **defaults))
+
+
+def only_with(owner: str, given: dict[str, bool]) -> None:
+    """Check that options were not given where the one that they belong to was not.
+
+    Args:
+        owner: The option that they belong to.
+        given: The options, and whether they were given.
+
+    Raises:
+        ConfigError: One was.
+    """
+    wrong = [name for name, is_given in given.items() if is_given]
+    if wrong:
+        raise ConfigError(f"{' and '.join(wrong)} can only be given with {owner}")
 
 
 class _Rate(ProgressColumn):

@@ -83,10 +83,8 @@ class Page:
 
     def serve(self) -> None:
         """Answer until the server is told to end, by Ctrl-C or by ``should_exit``."""
-        with (
-            self.listener,
-            contextlib.suppress(KeyboardInterrupt),
-        ):  # it has ended in order, and passes on what ended it
+        # It has ended in order, and then passes on what ended it.
+        with self.listener, contextlib.suppress(KeyboardInterrupt):
             self.server.run(sockets=[self.listener])
 
 
