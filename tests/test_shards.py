@@ -1,3 +1,4 @@
+import os
 import uuid
 
 import pyarrow as pa
@@ -22,3 +23,10 @@ def test_tables(tmp_path, where):
     for name in ("bad.arrow", "gone.arrow"):
         with pytest.raises(DatasetError, match=f"{name} is missing or damaged"):
             read_table(folder, name)
+
+
+def test_a_folder_whose_name_is_no_text(tmp_path):
+    folder = Folder.at(str(tmp_path / os.fsdecode(b"un\xffdecodable")))
+    table = pa.table({"a": [1]})
+    folder.write("t.arrow", arrow_bytes(table))
+    assert read_table(folder, "t.arrow").equals(table)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
@@ -105,7 +106,8 @@ def read_table(folder: Folder, name: str, columns: list[str] | None = None) -> p
 def _table(folder: Folder, name: str, columns: list[str] | None) -> pa.Table:
     """Return an Arrow IPC file as a table; local files are mapped, of others only the columns are read."""
     if folder.local:
-        table = pa.ipc.open_file(pa.memory_map(folder.place(name))).read_all()
+        place = os.fsencode(folder.place(name))  # as bytes, since Arrow encodes strictly
+        table = pa.ipc.open_file(pa.memory_map(place)).read_all()
         return table.select(columns) if columns else table
     if columns is None:
         return pa.ipc.open_file(pa.BufferReader(folder.read(name))).read_all()

@@ -138,6 +138,13 @@ def test_what_a_killed_freeze_left_is_in_nobodys_way(data):
     assert Version.open(data, "v1").faces().equals(current(data))
 
 
+@pytest.mark.parametrize("said", [{"who": "b\udcffc"}, {"why": "b\udcffc"}])
+def test_words_that_are_no_text_are_refused(data, said):
+    with pytest.raises(ConfigError, match="must be text"):
+        freeze(data, "v1", **said)
+    assert versions(data) == []
+
+
 def test_of_two_who_freeze_one_name_one_is_told(data, monkeypatch):
     """The other one is done between our look whether the name is free and our writing of it."""
     monkeypatch.setattr(Folder, "exists", lambda self, name: False)

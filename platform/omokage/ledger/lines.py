@@ -32,7 +32,8 @@ def written(decisions: Sequence[Decision], at: str, who: str, by: schema.By) -> 
     try:
         return [_one(head, decision) for decision in decisions]
     except UnicodeEncodeError as error:
-        raise ConfigError(f"a decision holds what is no text: {error.object!r}") from error
+        near = error.object[max(0, error.start - 20) : error.end + 20]
+        raise ConfigError(f"a decision holds what is no text: {near!r}") from error
 
 
 def _one(head: dict[str, str], decision: Decision) -> bytes:

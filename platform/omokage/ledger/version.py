@@ -157,7 +157,7 @@ def freeze(data: Dataset, name: str, who: str | None = None, why: str | None = N
         why: In words.
 
     Raises:
-        ConfigError: No version can have that name.
+        ConfigError: No version can have that name, or who or why is no text.
         DatasetError: There is a version of that name.
     """
     place = f"{PLACE}/{_checked(name)}.json"
@@ -179,8 +179,11 @@ def freeze(data: Dataset, name: str, who: str | None = None, why: str | None = N
         who=login() if who is None else who,
         why=why,
     )
+    try:
+        facts = json.dumps({"format": FORMAT, **version.facts()}, indent=1, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"who freezes a version, and why, must be text, got {who!r} and {why!r}") from error
     data.folder.write(version.file, sink.getvalue())
-    facts = json.dumps({"format": FORMAT, **version.facts()}, indent=1, ensure_ascii=False).encode()
 
     def first(old: bytes | None) -> bytes | None:
         if old is not None and old != facts:

@@ -3,6 +3,7 @@
 Shape key: M pairs of faces, sorted by pair of people and then by falling similarity.
 """
 
+import os
 import threading
 from typing import Final
 
@@ -69,9 +70,9 @@ class Evidence:
         parts = [(nothing, nothing, np.zeros(0, np.float32))]
         if not self._folder.exists(FILE):
             return parts
-        local = self._folder.local
-        source = self._folder.place(FILE) if local else pa.BufferReader(self._folder.read(FILE))
-        with pq.ParquetFile(source, memory_map=local) as file:
+        place = os.fsencode(self._folder.place(FILE))  # as bytes, since Arrow encodes strictly
+        source = pa.memory_map(place) if self._folder.local else pa.BufferReader(self._folder.read(FILE))
+        with source, pq.ParquetFile(source) as file:
             for batch in file.iter_batches(BATCH, columns=["face_a", "face_b", "similarity"]):
                 row_a = self._faces.rows_of(batch["face_a"])
                 row_b = self._faces.rows_of(batch["face_b"])
