@@ -196,7 +196,8 @@ def test_a_dataset_goes_out_and_comes_back(tmp_path):
 
     back = import_parquet(str(tmp_path / "out.parquet"), str(tmp_path / "back"), ParquetConfig())
     again = held(Dataset.open(back.dataset))
-    assert (back.left_out, back.faces) == ({"not kept": 1}, faces.num_rows - 1)  # nobody's decision gets lost on the way
+    # Nobody's decision gets lost on the way.
+    assert (back.left_out, back.faces) == ({"not kept": 1}, faces.num_rows - 1)
     assert sum(back.status.values()) == back.pictures == faces.num_rows - 1
     faces = faces.filter(pc.not_equal(faces["face_id"], gone))
     for name in ("uri", "sha256", "box", "landmarks", "score", "roll", "chip"):

@@ -7,7 +7,8 @@ import pytest
 
 from crowd import Crowd
 from omokage.cli import deciding
-from omokage.curate.listing import listing, undo
+from omokage.curate.listing import listing
+from omokage.curate.undoing import undo
 from omokage.errors import DatasetError, OmokageError
 from omokage.ledger.book import Ledger
 from omokage.ledger.decision import Decision

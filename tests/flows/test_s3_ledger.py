@@ -8,7 +8,7 @@ import s3fs
 import s3_server
 from children import CHILDREN, acknowledged, write_lines
 from crowd import Crowd
-from omokage.curate.listing import undo
+from omokage.curate.undoing import undo
 from omokage.errors import DatasetError, StorageError
 from omokage.ledger import book
 from omokage.ledger.book import GrownError, Ledger

@@ -45,18 +45,17 @@ def move(
             journal.refuse_unread(data.folder, data.head.generation)
             entry = journal.new(data.folder)
             draft = _draft(asked, quarantine, entry.number, on_progress)
-            resumed = False
         else:
-            draft, resumed = Draft(plan=entry.plan()), True
+            draft = Draft(plan=entry.plan(), resumed=True)
             _check_there(draft.plan)
         if draft.plan.steps or draft.stays:
             on_plan(draft)
         skipped: list[check.Trouble] = []
         if not dry_run and draft.plan.steps:
-            if not resumed:
+            if not draft.resumed:
                 entry = _begin(entry, draft)
             skipped = _carry(data, draft, entry, on_progress)
-        return MoveReport.of(draft, entry.number, skipped, dry_run=dry_run, resumed=resumed, began=began)
+        return MoveReport.of(draft, entry.number, skipped, dry_run=dry_run, began=began)
 
 
 def undo(

@@ -49,6 +49,8 @@ class Draft:
     stays: tuple[Stays, ...] = ()
     renamed: dict[str, str] = field(default_factory=dict)
     """Identities that get a folder of another name, since their own cannot be one."""
+    resumed: bool = False
+    """Whether the plan is that of an apply that was stopped."""
 
     def counts(self) -> dict[str, int]:
         """Return how many pictures go where, for which decision."""

@@ -37,9 +37,7 @@ class MoveReport:
     seconds: float
 
     @classmethod
-    def of(
-        cls, draft: Draft, number: int, skipped: Sequence[Trouble], *, dry_run: bool, resumed: bool, began: float
-    ) -> "MoveReport":
+    def of(cls, draft: Draft, number: int, skipped: Sequence[Trouble], *, dry_run: bool, began: float) -> "MoveReport":
         """Return the report of a plan that was carried out, or only made."""
         stays: dict[str, list[str]] = {}
         for each in draft.stays:
@@ -55,7 +53,7 @@ class MoveReport:
             skipped=tuple(skipped),
             renamed=draft.renamed,
             dry_run=dry_run,
-            resumed=resumed,
+            resumed=draft.resumed,
             seconds=round(time.monotonic() - began, 3),
         )
 

@@ -22,7 +22,7 @@ from omokage import schema
 from omokage.bridge import foreign
 from omokage.bridge.foreign import ImportReport, Intake
 from omokage.errors import DatasetError
-from omokage.progress import OnProgress, quietly
+from omokage.progress import OnProgress, quietly, told
 from omokage.source import Source
 from omokage.storage import Folder
 
@@ -67,11 +67,8 @@ def import_parquet(source: str, dataset: str, config: ParquetConfig, on_progress
     data = foreign.created(dataset, head)
     with data.locked():
         intake, reader = Intake(data), _Reader(dim)
-        done = 0
-        for table in files.tables():
+        for table in told(files.tables(), files.rows, "faces", on_progress):
             intake.take(*reader.read(table))
-            done += table.num_rows
-            on_progress(done, files.rows, "faces")
         intake.left_out += reader.left_out
         after = intake.commit()
     return foreign.report(intake, after, time.perf_counter() - began, warnings=tuple(_warnings(after.manifest())))
@@ -100,8 +97,7 @@ class _Files:
         kind = place.kind()
         if kind is None:
             raise DatasetError(f"there is nothing at {url}: give a Parquet file, or a folder of them")
-        root, _, name = place.root.rpartition("/")
-        folder = Folder(place.files, root or "/") if kind == "file" else place
+        folder, name = place.parted() if kind == "file" else (place, "")
         names = (name,) if kind == "file" else tuple(n for n in folder.names("") if n.lower().endswith(".parquet"))
         if not names:
             raise DatasetError(f"{url} holds no .parquet files")
@@ -181,7 +177,7 @@ def _columns(of: pa.Schema, where: str) -> tuple[str, ...]:
 
 def _textual(kind: pa.DataType) -> bool:
     inner = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return pa.types.is_string(inner) or pa.types.is_large_string(inner)
+    return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner))
 
 
 class _Reader:

@@ -40,7 +40,7 @@ def ledger(argv: list[str]) -> str:
 
 def undo(argv: list[str]) -> str:
     """Take back a decision, a range of them, or the last apply --move."""
-    from omokage.curate.listing import undo as take_back
+    from omokage.curate.undoing import undo as take_back
     from omokage.store import Dataset
 
     @dataclasses.dataclass
