@@ -9,9 +9,9 @@ import pytest
 
 from crowd import Crowd
 from omokage.curate import proposals, rules
-from omokage.curate.listing import undo
 from omokage.curate.rules import RuleConfig, RuleReport, decide
-from omokage.errors import ConfigError
+from omokage.curate.undoing import undo
+from omokage.errors import ConfigError, DatasetError
 from omokage.ledger.book import Ledger
 from omokage.ledger.decision import Decision
 from omokage.ledger.fold import fold
@@ -100,12 +100,6 @@ def test_what_cannot_be_meant_is_refused(settings, said):
         RuleConfig(**settings)
 
 
-def test_without_findings_nothing_is_decided(data):
-    report = run(data)
-    assert (report.decisions, report.lines, report.left) == (0, None, {})
-    assert written(data) == []
-
-
 def test_same_shots_go_and_the_rest_stays(data):
     shots = [
         (1, "same_shot", 0.98),
@@ -168,6 +162,17 @@ def test_what_a_person_said_of_a_face_stands(data, what):
     assert [line["faces"] for line in written(data)[1:]] == [[face(0, 2)]]
     say(data, Decision(do="undo", undoes=1))
     assert run(data).faces == {"drop_face": 1, "drop_duplicate": 1, "relabel": 1}
+
+
+def test_what_find_never_looked_for_is_not_taken_for_clean(data):
+    with pytest.raises(DatasetError, match="outliers and same_face and collision_pairs were never looked for"):
+        run(data)
+    assert written(data) == []
+    find(data, "outliers", [])
+    report = run(data)
+    assert (report.decisions, report.unsought) == (0, ("same_face", "collision_pairs"))
+    assert "find never looked for same_face" in report.text()
+    assert run(data, RuleConfig(outliers=2.0)).unsought == ()
 
 
 def test_nothing_is_written_twice_and_all_is_taken_back_at_once(data):

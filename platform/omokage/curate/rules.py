@@ -17,7 +17,7 @@ from omokage import schema
 from omokage.curate import proposals
 from omokage.curate.listing import sentence
 from omokage.curate.merging import merges
-from omokage.errors import ConfigError
+from omokage.errors import ConfigError, DatasetError
 from omokage.ledger.book import GrownError, Ledger
 from omokage.ledger.decision import Decision
 from omokage.ledger.fold import Fold, fold
@@ -68,6 +68,8 @@ class RuleReport:
     merges: int
     left: dict[str, int]
     """Findings that were left alone, by why."""
+    unsought: tuple[proposals.Name, ...]
+    """Findings that a rule wants, and that ``find`` never looked for."""
     some: tuple[str, ...]
     """Some decisions, in words, the gravest first."""
 
@@ -83,6 +85,7 @@ class RuleReport:
         if self.merges:
             out.append(f"  {'people merged into another':<44}{self.merges:>9,}")
         out += [f"  left alone: {why:<32}{number:>9,}" for why, number in self.left.items()]
+        out += [f"Note: find never looked for {name}: run omokage find {self.dataset}" for name in self.unsought]
         out += [f"    {line}" for line in self.some]
         if self.decisions > len(self.some):
             out.append(f"    … and {self.decisions - len(self.some):,} more")
@@ -116,6 +119,7 @@ class Proposed:
     """Faces that a decision is about already."""
     lost: set[str] = field(default_factory=set)
     """Faces that are dropped, by these decisions or earlier ones."""
+    unsought: tuple[proposals.Name, ...] = ()
 
 
 def decide(data: Dataset, config: RuleConfig, dry_run: bool = False, who: str | None = None) -> RuleReport:
@@ -128,12 +132,17 @@ def decide(data: Dataset, config: RuleConfig, dry_run: bool = False, who: str | 
         who: Who asked for it; by default the login name.
 
     Raises:
-        DatasetError: Findings or ledger are damaged.
+        DatasetError: Findings or ledger are damaged, or ``find`` never looked for what the rules want.
     """
+    wanted = [name for name, asked in _wants(config).items() if asked]
+    unsought = tuple(name for name in wanted if not proposals.there(data.folder, (name,)))
+    if len(unsought) == len(wanted):
+        raise DatasetError(f"{' and '.join(unsought)} were never looked for: run omokage find {data.folder.url}")
     ledger = Ledger.of(data.folder)
     while True:
         lines = ledger.table()
         proposed = propose(data, config, lines)
+        proposed.unsought = unsought
         if dry_run or not proposed.decisions:
             return _report(data, proposed, None, dry_run)
         try:
@@ -141,6 +150,15 @@ def decide(data: Dataset, config: RuleConfig, dry_run: bool = False, who: str | 
         except GrownError:  # a person may just have decided about these very faces
             continue
         return _report(data, proposed, written, dry_run)
+
+
+def _wants(config: RuleConfig) -> dict[proposals.Name, bool]:
+    """Return which findings the rules want."""
+    return {
+        "outliers": config.outliers is not None,
+        "same_face": config.same_face,
+        "collision_pairs": config.merge_people,
+    }
 
 
 def propose(data: Dataset, config: RuleConfig, lines: pa.Table) -> Proposed:
@@ -297,6 +315,7 @@ def _report(data: Dataset, proposed: Proposed, lines: range | None, dry_run: boo
         faces={do: faces[do] for do in SAID if faces[do]},
         merges=merged,
         left=dict(proposed.left.most_common()),
+        unsought=proposed.unsought,
         some=tuple(some),
     )
 
