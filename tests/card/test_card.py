@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from crowd import Crowd
+from found import write_findings
 from omokage import schema
 from omokage.card.people import people
 from omokage.card.sample import CardConfig
@@ -136,10 +136,7 @@ def findings(data: Dataset) -> None:
     several = [dict.fromkeys(schema.MIXED.names) | {**face, "part": 1} for face in by[names[7]][:4]]
     tables = {"collision_pairs": pairs, "same_face": shots + alike, "outliers": strange, "mixed": several}
     for name, rows in tables.items():
-        form = proposals.SCHEMAS[name]
-        sink = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_pylist([{k: row.get(k) for k in form.names} for row in rows], form), sink)
-        data.folder.write(f"findings/{name}.parquet", sink.getvalue())
+        write_findings(data.folder, name, rows)
     report = {
         "plan": {"faces": 1},
         "collisions": {"threshold": 0.71234, "fmr": 1e-6, "how": "counted"},

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from crowd import Crowd
+from found import write_findings
 from omokage.cli import deciding
 from omokage.curate.listing import listing
 from omokage.curate.undoing import undo
@@ -162,6 +163,8 @@ def test_the_verbs(data):
     assert json.loads(deciding.version([url, "--json"]))["versions"][0]["name"] == "v1"
     assert "nothing changed" in deciding.diff([url, "v1"])
     assert json.loads(deciding.diff([url, "v1", "v1", "--json"]))["before"]["name"] == "v1"
+    for name in ("same_face", "outliers"):
+        write_findings(data.folder, name, [])
     assert "0 decisions would be written" in deciding.decide([url, "--same-face", "--dry-run"])
     assert json.loads(deciding.decide([url, "--outliers", "5", "--json"]))["decisions"] == 0
     for wrong in ("x", "3-", "-3-4", "1-2-3", "9" * 30):

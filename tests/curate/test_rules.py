@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from crowd import Crowd
+from found import write_findings
 from omokage.curate import proposals, rules
-from omokage.curate.rules import RuleConfig, RuleReport, decide
+from omokage.curate.ruled import RuleReport
+from omokage.curate.rules import RuleConfig, decide
 from omokage.curate.undoing import undo
 from omokage.errors import ConfigError, DatasetError
 from omokage.ledger.book import Ledger
@@ -33,11 +33,7 @@ def face(folder: int, number: int) -> str:
 
 
 def find(data: Dataset, name: proposals.Name, rows: list[dict[str, Any]]) -> None:
-    schema_of = proposals.SCHEMAS[name]
-    table = pa.Table.from_pylist([dict.fromkeys(schema_of.names) | row for row in rows], schema=schema_of)
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    data.folder.write(f"findings/{name}.parquet", sink.getvalue())
+    write_findings(data.folder, name, rows)
 
 
 def cluster(number: int, folder: int, *members: tuple[int, str, float]) -> list[dict[str, Any]]:

@@ -11,14 +11,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from crowd import Crowd
+from found import write_findings
 from omokage import schema
 from omokage.ledger.book import Ledger
 from omokage.review.serve import ReviewConfig, page
 from omokage.review.session import Session
-from omokage.storage import Folder
 from omokage.store import Dataset
 
 HOSTILE = "<script>document.title='owned'</script>\n\"../.."
@@ -41,19 +40,12 @@ def dataset(place: Path | str, *, folders: int = 8, faces: int = 6) -> Dataset:
     for face in table:
         people.setdefault(face["identity"], []).append(face)
     folder = data.folder
-    write_findings(folder, "collision_pairs", _pairs(people), schema.COLLISION_PAIRS)
-    write_findings(folder, "collisions", _collisions(people), schema.COLLISIONS)
-    write_findings(folder, "same_face", _same_face(people), schema.SAME_FACE)
-    write_findings(folder, "outliers", _outliers(people), schema.OUTLIERS)
-    write_findings(folder, "mixed", _mixed(people), schema.MIXED)
+    write_findings(folder, "collision_pairs", _pairs(people))
+    write_findings(folder, "collisions", _collisions(people))
+    write_findings(folder, "same_face", _same_face(people))
+    write_findings(folder, "outliers", _outliers(people))
+    write_findings(folder, "mixed", _mixed(people))
     return data
-
-
-def write_findings(folder: Folder, name: str, rows: list[dict[str, Any]], columns: pa.Schema) -> None:
-    """Write a table of findings."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows, columns), sink)
-    folder.write(f"findings/{name}.parquet", sink.getvalue())
 
 
 People = dict[str, list[dict[str, str]]]

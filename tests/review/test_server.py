@@ -12,6 +12,7 @@ import pages
 import pyarrow as pa
 import pytest
 
+from found import write_findings
 from omokage.curate import proposals
 from omokage.errors import DatasetError
 from omokage.ledger.book import Ledger
@@ -410,14 +411,14 @@ def test_what_cannot_be_written_or_read_is_said(page, data, tmp_path):
 def test_findings_about_faces_that_are_gone_are_left_out_and_counted(data):
     table = proposals.read(data.folder, "outliers")
     gone = table.set_column(0, "face_id", pa.array(["gone", *table["face_id"].to_pylist()[1:]]))
-    pages.write_findings(data.folder, "outliers", gone.to_pylist(), table.schema)
+    write_findings(data.folder, "outliers", gone.to_pylist())
     session = Session(data, "anna")
     assert (session.queue.stale, len(session.queue)) == (1, 20)
 
 
 def test_where_nothing_was_found_there_is_nothing_to_judge(tmp_path):
     data = pages.Crowd(folders=2, faces=2, dim=8).write(str(tmp_path / "d"))
-    pages.write_findings(data.folder, "outliers", [], proposals.SCHEMAS["outliers"])
+    write_findings(data.folder, "outliers", [])
     with pages.reviewed(data.folder.url) as page:
         assert page.read("/api/start")["findings"] == 0
         assert page.ask("GET", "/api/queue")[1] == b"" and page.ask("GET", "/api/with?q=0")[1] == b""
