@@ -7,7 +7,7 @@ import pages
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from omokage.curate import proposals
+from found import write_findings
 from omokage.store import Dataset
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -255,7 +255,7 @@ def test_a_person_is_judged_on_their_own_page(opened, data):
 
 def test_where_nothing_was_found_the_page_says_so(chromium, tmp_path):
     data = pages.Crowd(folders=2, faces=2, dim=8).write(str(tmp_path / "data"))
-    pages.write_findings(data.folder, "outliers", [], proposals.SCHEMAS["outliers"])
+    write_findings(data.folder, "outliers", [])
     with pages.reviewed(data.folder.url) as reviewer:
         context = chromium.new_context()
         page = context.new_page()
@@ -273,3 +273,18 @@ def test_a_page_without_its_key_shows_nothing(chromium, data):
         assert page.goto(f"http://{reviewer.netloc}/").status == 403
         assert "omokage review printed" in page.content()
         context.close()
+
+
+def test_colours_are_chosen_by_a_key_and_remembered(opened):
+    def theme():
+        return opened.page.evaluate("document.documentElement.dataset.theme ?? 'auto'")
+
+    seen = [theme()]
+    for _ in range(3):
+        opened.page.keyboard.press("t")
+        seen.append(theme())
+    assert seen == ["auto", "light", "dark", "auto"]
+    opened.page.keyboard.press("t")
+    opened.page.reload()
+    expect(opened.page.locator(".item")).to_be_visible()
+    assert theme() == "light"

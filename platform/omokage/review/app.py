@@ -27,6 +27,7 @@ ASSETS: Final = {
     "dom.js": "text/javascript; charset=utf-8",
     "net.js": "text/javascript; charset=utf-8",
     "store.js": "text/javascript; charset=utf-8",
+    "frame.js": "text/javascript; charset=utf-8",
     "list.js": "text/javascript; charset=utf-8",
     "items.js": "text/javascript; charset=utf-8",
     "person.js": "text/javascript; charset=utf-8",
@@ -34,6 +35,7 @@ ASSETS: Final = {
     "ask.js": "text/javascript; charset=utf-8",
     "keys.js": "text/javascript; charset=utf-8",
     "side.js": "text/javascript; charset=utf-8",
+    "theme.js": "text/javascript; charset=utf-8",
     "tile.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }

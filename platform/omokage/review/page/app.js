@@ -2,17 +2,18 @@
 
 import { look } from "./ask.js";
 import { Book, sentence } from "./book.js";
-import { ago, h, key, name, number, toast } from "./dom.js";
-import { faces, TITLES, view } from "./items.js";
+import { h, name, number, toast } from "./dom.js";
+import { bar, empty, head } from "./frame.js";
+import { faces, view } from "./items.js";
 import { pressed } from "./keys.js";
-import { List, WORDS } from "./list.js";
+import { List } from "./list.js";
 import { read, write } from "./net.js";
 import { Person } from "./person.js";
 import { Side } from "./side.js";
 import { DECIDED, OPEN, Store } from "./store.js";
+import { Theme } from "./theme.js";
 
 const POLL = 2000;
-const THEMES = ["auto", "light", "dark"];
 
 class Page {
   constructor() {
@@ -30,7 +31,7 @@ class Page {
     this.pending = Promise.resolve();  // decisions leave one after the other
     this.waiting = 0;
     this.ours = new Set();
-    this.theme(localStorage.getItem("omokage-theme") ?? "auto");
+    this.theme = new Theme();
   }
 
   async begin() {
@@ -49,18 +50,6 @@ class Page {
     setInterval(() => document.hidden || this.poll().catch(() => this.away()), POLL);
     document.addEventListener("visibilitychange", () => document.hidden || this.poll().catch(() => this.away()));
     await this.route();
-  }
-
-  theme(which) {
-    this.which = which;
-    localStorage.setItem("omokage-theme", which);
-    if (which === "auto") delete document.documentElement.dataset.theme;
-    else document.documentElement.dataset.theme = which;
-  }
-
-  nextTheme() {
-    this.theme(THEMES[(THEMES.indexOf(this.which) + 1) % THEMES.length]);
-    toast(`Colours: ${this.which}`, { seconds: 1.5 });
   }
 
   // ---- where we are
@@ -156,35 +145,16 @@ class Page {
   }
 
   drawHead() {
-    if (!this.item || document.body.dataset.view !== "finding") return;
-    const { item, store } = this, at = store.place[item.n], [first, second] = this.shown.persons;
-    const names = item.kind === "people" || item.kind === "outlier" && second === undefined ? this.shown.persons : [first];
-    const said = item.decided;
-    this.head.replaceChildren(...[
-      h("div", {},
-        h("p.over", {}, TITLES[item.kind], item.verdict && h(`span.verdict.${item.verdict}`, {}, WORDS[item.verdict] ?? item.verdict)),
-        h("h1", {}, names.map((person, i) => [i > 0 && h("span.join", {}, " \u2013 "), name(person.name)])),
-        item.reason && h("p.soft", {}, item.reason)),
-      h("nav", {}, h("span.at", {}, at >= 0 ? `${number(at + 1)} / ${number(store.view.length)}` : ""),
-        h("button.icon", { onclick: () => this.step(-1), title: "Previous (\u2190)", ariaLabel: "Previous" }, "\u2190"),
-        h("button.icon", { onclick: () => this.step(1), title: "Next (\u2192)", ariaLabel: "Next" }, "\u2192")),
-      said && h("p.decided", {}, h("span", {}, "\u2713 ", name(said.who), said.by === "rule" && " by rule", ": ", sentence(said), ", ", h("time", { title: said.at }, ago(said.at))),
-        h("button.small", { onclick: () => this.undo(said.number) }, "Undo")),
-      !said && item.state !== OPEN && h("p.decided", {}, h("span", {}, "\u2248 Settled: it follows from other decisions.")),
-    ].filter(Boolean));
+    if (this.item && document.body.dataset.view === "finding") this.head.replaceChildren(...head(this));
   }
 
   drawDone() {
-    const { filter } = this.store, all = this.store.counts().sum;
-    const everything = all.open === 0;
     history.replaceState(null, "", "/");
-    this.main.replaceChildren(h("div.done", {},
-      h("p.mark", {}, this.store.start.findings && filter.state === "open" ? "\u2713" : "\u2013"),
-      h("h1", {}, this.store.start.findings === 0 ? "Nothing was found." : filter.state === "open" && filter.least === null && !filter.words ? "All judged." : "Nothing fits."),
-      h("p.soft", {}, everything ? "Every decision is in the ledger; omokage apply makes the clean set." : "There are others: choose another kind, or show all."),
-      h("p", {}, h("button", { onclick: () => this.side.filtered({ kind: "all", state: everything ? "all" : "open", least: null }) }, everything ? "Look at all again" : "Show all open"), " ", h("a.button", { href: "#ledger" }, "Ledger"))));
+    this.main.replaceChildren(empty(this));
     this.bar.replaceChildren();
   }
+
+  drawBar() { this.bar.replaceChildren(...bar(this)); }
 
   failed(error) {
     this.main.replaceChildren(h("div.done", {}, h("p.mark", {}, "!"), h("h1", {}, "This cannot be shown."), h("p.soft", {}, error.message)));
@@ -226,18 +196,6 @@ class Page {
 
   /** Return what Enter does: what find proposes, until it is judged. */
   proposal() { return !this.person && this.item?.state === OPEN ? this.item.proposal : null; }
-
-  drawBar() {
-    const proposal = this.proposal();
-    const button = (action) => {
-      const main = action.id === proposal && !action.disabled && !action.as;
-      return h(`button.act.${action.as ?? action.id}${main ? ".main" : ""}${action.minor ? ".minor" : ""}`, { disabled: action.disabled, onclick: () => this.act(action) },
-        h("span.label", {}, action.label, " ", key(action.key), main && key("\u21b5")), action.hint && h("small", {}, action.hint));
-    };
-    const small = (label, keys, run, title) => h("button.act.minor", { onclick: run, title }, h("span.label", {}, label, " ", key(keys)));
-    this.bar.replaceChildren(h("div.acts", {}, this.actions().map(button)),
-      h("div.acts", {}, !this.person && small("Skip", "Space", () => this.skip(), "Leave it open and go on"), small("Undo", "U", () => this.undo(), "Take back your last decision")));
-  }
 
   async act(action) {
     if (action.disabled) return;

@@ -27,7 +27,7 @@ function common(page, event) {
     case "?": help(); return true;
     case "/": page.side.search.focus(); page.side.search.select(); return true;
     case "l": case "L": page.to(page.book ? "#" : "#ledger"); return true;
-    case "t": case "T": page.nextTheme(); return true;
+    case "t": case "T": page.theme.next(); return true;
     case "u": case "U": if (!event.repeat) page.undo(); return true;
     default:
   }

@@ -24,7 +24,7 @@ export class Side {
       h("header", {},
         h("img.logo", { src: "icon.svg", alt: "" }),
         h("div", {}, h("b", {}, "omokage"), h("p", { title: start.dataset }, visible(start.dataset.split("/").filter(Boolean).at(-1) ?? start.dataset))),
-        tool("\u2630", "Ledger (L)", () => page.to("#ledger")), tool("\u25d0", "Colours (T)", () => page.nextTheme()), tool("?", "Keys (?)", help)),
+        tool("\u2630", "Ledger (L)", () => page.to("#ledger")), tool("\u25d0", "Colours (T)", () => page.theme.next()), tool("?", "Keys (?)", help)),
       this.progress,
       h("div.search", {}, this.search, h("kbd", {}, "/"), this.found),
       this.kinds, this.states, this.slider, page.list.element);
