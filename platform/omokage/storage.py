@@ -1,5 +1,6 @@
 """Folders of files on a local disk or behind a URL (s3://, …), with writes that are whole or absent."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -297,6 +298,8 @@ def _write_local(place: str, data: bytes | pa.Buffer, unique: str) -> None:
             out.flush()
             os.fsync(out.fileno())
         os.replace(part, place)
-    except OSError:
-        Path(part).unlink(missing_ok=True)
+    except OSError as error:
+        with contextlib.suppress(OSError):  # what went wrong first is what matters
+            Path(part).unlink()
+        error.filename = error.filename or place  # a full disk does not say for what
         raise

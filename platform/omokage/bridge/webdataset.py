@@ -62,9 +62,9 @@ def export_webdataset(faces: Decided, version: str | None, out: str, config: Web
     """
     began = time.perf_counter()
     folder = Folder.at(out)
-    _claim(folder)
     names, size = _names(faces.version), config.shard_faces
     try:
+        _claim(folder)
         with tempfile.TemporaryFile() as spool:
             chips = _Chips.gathered(faces, spool)
             named_N = pc.is_in(faces.version["identity"], value_set=pa.array(names, pa.string())).to_numpy()
@@ -75,12 +75,12 @@ def export_webdataset(faces: Decided, version: str | None, out: str, config: Web
                 _tar(folder, number, faces.version.take(pa.array(rows)), chips.read(rows), names)
                 for number, rows in enumerate(np.split(wanted, range(size, len(wanted), size)))
             ]
+        folder.write(CLASSES, json.dumps(names, ensure_ascii=False, indent=0).encode())
+        index = {"format": FORMAT, "dataset": faces.data.folder.url, "version": version, "shards": tars}
+        folder.write(INDEX, json.dumps(index, ensure_ascii=False, indent=1).encode())
+        _sweep(folder, {tar["name"] for tar in tars})
     except OSError as error:
         raise ConfigError(f"cannot write to {out}: {error.strerror or error}") from error
-    folder.write(CLASSES, json.dumps(names, ensure_ascii=False, indent=0).encode())
-    index = {"format": FORMAT, "dataset": faces.data.folder.url, "version": version, "shards": tars}
-    folder.write(INDEX, json.dumps(index, ensure_ascii=False, indent=1).encode())
-    _sweep(folder, {tar["name"] for tar in tars})
     nobody = int((chips.length_N[~named_N] >= 0).sum())
     return ExportReport(
         dataset=faces.data.folder.url,

@@ -5,6 +5,7 @@ One function a verb, each a config and a flow. A verb's modules are imported whe
 """
 
 import contextlib
+import errno
 import json as jsonlib
 import logging
 import os
@@ -16,6 +17,9 @@ from typing import NoReturn
 from omokage import __version__
 from omokage.cli import applying, datasets, deciding, finding, leaving, pictures, reviewing
 from omokage.errors import OmokageError
+
+DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
+"""How the system says that a disk is full, broken, or not to be written to."""
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells give it."""
@@ -69,14 +73,22 @@ def _run(argv: list[str]) -> int:
             answer = VERBS[argv[0]](argv[1:])
         print(answer)
     except OmokageError as error:
-        if "--json" in argv:
-            print(jsonlib.dumps({"error": str(error)}, ensure_ascii=False))
-        print(f"omokage {argv[0]}: {error}", file=sys.stderr)
-        return 1
+        return _failed(argv, str(error))
+    except OSError as error:
+        if error.errno not in DISK:  # a mistake of ours, of which all is to be seen
+            raise
+        return _failed(argv, f"the work could not go on: {error}; the same command goes on once that is mended")
     except KeyboardInterrupt:
         print(f"omokage {argv[0]}: stopped; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _failed(argv: list[str], why: str) -> int:
+    if "--json" in argv:
+        print(jsonlib.dumps({"error": why}, ensure_ascii=False))
+    print(f"omokage {argv[0]}: {why}", file=sys.stderr)
+    return 1
 
 
 def _leave(status: int) -> NoReturn:

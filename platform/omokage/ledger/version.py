@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from omokage import schema
-from omokage.errors import ConfigError, DatasetError
+from omokage.errors import ConfigError, DatasetError, WorkError
 from omokage.ledger.book import Ledger, login
 from omokage.ledger.fold import Fold, fold
 from omokage.report import tally
@@ -159,6 +159,7 @@ def freeze(data: Dataset, name: str, who: str | None = None, why: str | None = N
     Raises:
         ConfigError: No version can have that name, or who or why is no text.
         DatasetError: There is a version of that name.
+        WorkError: The disk is full, or writing is not permitted.
     """
     place = f"{PLACE}/{_checked(name)}.json"
     if data.folder.exists(place):
@@ -183,14 +184,17 @@ def freeze(data: Dataset, name: str, who: str | None = None, why: str | None = N
         facts = json.dumps({"format": FORMAT, **version.facts()}, indent=1, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise ConfigError(f"who freezes a version, and why, must be text, got {who!r} and {why!r}") from error
-    data.folder.write(version.file, sink.getvalue())
 
     def first(old: bytes | None) -> bytes | None:
         if old is not None and old != facts:
             raise DatasetError(_exists(name))
         return facts if old is None else None
 
-    data.folder.update(place, first)
+    try:
+        data.folder.write(version.file, sink.getvalue())
+        data.folder.update(place, first)
+    except OSError as error:
+        raise WorkError(f"cannot write to {data.folder.place(PLACE)}: {error.strerror or error}") from error
     return version
 
 
