@@ -229,7 +229,7 @@ def test_identities_stand_by_name_and_nobody_last(known: Known, read: Page) -> N
     named = sorted([*NAMED, "single", "twins", "gone"])
     assert len(headings) == len(named) + 1
     for heading, identity, (_, figures) in zip(headings, named, read.sections, strict=False):
-        assert heading.startswith(identity.translate({0: "␀", 10: "␊", 27: "␛"}))
+        assert heading.startswith(identity.translate({0: "␀", 10: "␊", 27: "␛", 0x202E: "\\u202e"}))
         assert {figure["data-face"] for figure in figures} == {face.face_id for face in known.of(identity)}
     assert headings[named.index("gone")] == "gone 0 faces of 1 picture"
     assert headings[-1] == "Nobody's 8 faces of 8 pictures"

@@ -4,7 +4,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omokage.apply.names import Places, folders, key, numbered, safe
+from omokage.apply.names import Places, folders, key, numbered, renaming, safe
 from omokage.storage import LONGEST_NAME
 
 ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -58,3 +58,9 @@ def test_a_number_goes_before_the_ending():
     assert numbered("x.tar.gz", 2) == "x.tar (2).gz"
     assert numbered(".hidden", 3) == ".hidden (3)"
     assert len(numbered("n" * 251 + ".jpg", 12).encode()) == LONGEST_NAME
+
+
+def test_why_somebody_gets_another_folder_is_told():
+    for identity in ("..", "anna"):
+        told = renaming(identity, folders(["Anna", "anna", ".."])[identity])
+        assert told.startswith(f"Note: {identity!r} gets the folder '") and "but for case" in told

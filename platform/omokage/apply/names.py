@@ -47,6 +47,11 @@ def folders(identities: Iterable[str], taken: Iterable[str] = ()) -> dict[str, s
     return found
 
 
+def renaming(identity: str, folder: str) -> str:
+    """Return, for a person, that an identity gets a folder of another name."""
+    return f"Note: {identity!r} gets the folder {folder!r}: its own name cannot be one, or is another's but for case"
+
+
 def numbered(name: str, number: int) -> str:
     """Return "name (2).jpg" for "name.jpg"; a name that would get too long is cut."""
     stem, ending = posixpath.splitext(name)

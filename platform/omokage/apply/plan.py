@@ -67,7 +67,7 @@ class Draft:
         for why, many in Counter(each.why for each in stays).items():
             lines.append(f"{count(many, 'picture stays where it is', 'pictures stay where they are')}: {why}")
             lines += check.listed([repr(each.uri) for each in stays if each.why == why])
-        lines += [f"Note: {who!r} cannot be a folder, and gets {folder!r}" for who, folder in self.renamed.items()]
+        lines += [names.renaming(who, folder) for who, folder in self.renamed.items()]
         return "\n".join(lines)
 
 

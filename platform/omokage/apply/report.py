@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from omokage.apply import names
 from omokage.apply.check import Trouble, listed
 from omokage.apply.journal import Plan
 from omokage.apply.plan import Draft
@@ -157,7 +158,7 @@ class CopyReport:
         lines = [f"{count(self.files, self.layout[:-1])} of {people} in {self.out}, {self.seconds:,.1f} s"]
         lines.append(f"  {self.written:,} written now, {self.removed:,} of an earlier copy removed")
         lines += [f"  left out: {many:,} {why}" for why, many in Counter(self.left_out).most_common()]
-        lines += [f"Note: {who!r} cannot be a folder, and is {folder!r}" for who, folder in self.renamed.items()]
+        lines += [names.renaming(who, folder) for who, folder in self.renamed.items()]
         if self.foreign:
             lines.append(f"Note: {count(len(self.foreign), 'file')} changed by somebody, to stay:")
             lines += listed([repr(each) for each in self.foreign])

@@ -38,11 +38,12 @@ class UndoReport:
         """Return the report for a person."""
         first, last = self.lines
         back = f"{first}" if first == last else f"{first}-{last}"
+        written = f"line {back}" if first == last else f"lines {back}"
         return "\n".join(
             [
                 *_some("no longer holds", self.undone),
                 *_some("holds again", self.again),
-                f"Written as line {back}; to have it back: omokage undo DATASET {back}",
+                f"Written as {written}; to have it back: omokage undo DATASET {back}",
             ]
         )
 

@@ -7,11 +7,13 @@ _VISIBLE: Final = {
     **{code: chr(0x2400 + code) for code in range(0x20)},  # Unicode has a picture of each control character
     0x7F: "\N{SYMBOL FOR DELETE}",
     **dict.fromkeys(range(0x80, 0xA0), "\N{REPLACEMENT CHARACTER}"),
+    # What breaks a line, or turns the words after a name round: a terminal has nothing like <bdi>.
+    **{code: f"\\u{code:04x}" for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))},
 }
 
 
 def visible(text: str) -> str:
-    """Return ``text`` with control characters shown; HTML would drop them, or not allow them."""
+    """Return ``text`` with control characters shown; HTML would drop or not allow them, and a terminal obey them."""
     return text.translate(_VISIBLE)
 
 
