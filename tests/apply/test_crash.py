@@ -13,9 +13,6 @@ from omokage.apply.asked import Asked
 from omokage.apply.move import move, undo
 from trees import drop, known, plant, relabel, tree
 
-STEP = int(os.environ.get("OMOKAGE_CRASH_STEP", "23"))
-"""Every how many events; 1 tries all, and takes some minutes."""
-
 
 @pytest.fixture(params=["renamed", "linked", "copied"])
 def way(request, tmp_path):
@@ -39,7 +36,9 @@ def dies(place: Path, at: int, back: bool, way: dict) -> bool:
     return process.exitcode == -9
 
 
-def test_whatever_it_was_about_to_do(tmp_path, way):
+@pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.long)])
+def test_whatever_it_was_about_to_do(tmp_path, way, step):
+    """Die before every so many of its events."""
     at, apply_dies, undo_dies = 1, True, True
     while apply_dies or undo_dies:
         place = tmp_path / f"{at}"
@@ -62,5 +61,5 @@ def test_whatever_it_was_about_to_do(tmp_path, way):
             undo(data.folder.url)
         assert tree(place / "pictures") == before
         assert not Path(way["quarantine"] or place / "pictures.quarantine").exists()
-        at += STEP
+        at += step
     assert at > 30, "nothing was watched"

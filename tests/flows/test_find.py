@@ -172,6 +172,7 @@ def test_only_new_faces_are_joined_and_gone_ones_drop_out(dataset, tmp_path):
     assert four.plan.faces == m
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_where_it_was(tmp_path):
     crowd = Crowd(folders=600, faces=20, dim=512, seed=5)
     data = tmp_path / "data"
