@@ -5,14 +5,18 @@ Shape key: N faces of a segment, L lists, K probe entries, E numbers of a code.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from omokage.index.faces import Faces
-from omokage.index.lists import Probes
+from omokage.index.lists import Probes, within
 from omokage.index.segment import Segment
+
+FACES_AT_ONCE: Final = 1 << 19
+"""Whose probes are in hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,29 +81,38 @@ def probers(segment: Segment, rule: Rule, threshold: float) -> tuple[NDArray[np.
     """Return the faces that probe each list from elsewhere: where each list's run begins, and their rows, sorted.
 
     A face is left out where it cannot match: when its angle to the list's centroid is bigger than that of any member
-    by more than the threshold's angle.
+    by more than the threshold's angle. Gone over twice, to count and to fill: what is sorted at once stays small.
     """
-    lists, rows = [], []
     least_L = _least_similar(segment)
-    for start in range(0, len(segment), 1 << 20):
-        end = min(start + (1 << 20), len(segment))
-        entries = slice(segment.probes.start_N1[start], segment.probes.start_N1[end])
-        part = Probes(
-            segment.probes.start_N1[start : end + 1] - segment.probes.start_N1[start],
-            segment.probes.list_K[entries],
-            segment.probes.sim_K[entries],
-        )
-        rank_K = part.ranks()
-        mine = np.flatnonzero((rank_K > 0) & (part.sim_K >= rule.floor))
-        list_M, slack = part.list_K[mine], 2 * segment.error + 1e-4  # similarities to centroids are by codes
-        away = _angle(part.sim_K[mine] + slack) - _angle(least_L[list_M] - slack)
-        mine = mine[away <= _angle(np.float32(threshold))]
-        lists.append(part.list_K[mine])
-        rows.append((np.repeat(np.arange(start, end), np.diff(part.start_N1))[mine]).astype(np.int32))
-    list_K, row_K = np.concatenate([*lists, np.zeros(0, np.int32)]), np.concatenate([*rows, np.zeros(0, np.int32)])
-    order = np.argsort(list_K, kind="stable")
-    start_L1 = np.concatenate([[0], np.cumsum(np.bincount(list_K, minlength=len(segment.start_L1) - 1))])
-    return start_L1, row_K[order]
+    starts = range(0, len(segment), FACES_AT_ONCE)
+    count_L = np.zeros(len(least_L), np.int64)
+    for start in starts:
+        count_L += np.bincount(_visits(segment, start, least_L, rule, threshold)[0], minlength=len(count_L))
+    start_L1 = np.concatenate([[0], np.cumsum(count_L)])
+    rows_K, next_L = np.empty(start_L1[-1], np.int32), start_L1[:-1].copy()
+    for start in starts:
+        list_M, row_M = _visits(segment, start, least_L, rule, threshold)
+        order = np.argsort(list_M, kind="stable")
+        count_L = np.bincount(list_M, minlength=len(next_L))
+        rows_K[np.repeat(next_L, count_L) + within(count_L)] = row_M[order]
+        next_L += count_L
+    return start_L1, rows_K
+
+
+def _visits(
+    segment: Segment, start: int, least_L: NDArray[np.float32], rule: Rule, threshold: float
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return which lists are probed by which of the faces from ``start`` on, in the order of the faces."""
+    end = min(start + FACES_AT_ONCE, len(segment))
+    entries = slice(segment.probes.start_N1[start], segment.probes.start_N1[end])
+    start_n1 = segment.probes.start_N1[start : end + 1] - segment.probes.start_N1[start]
+    part = Probes(start_n1, segment.probes.list_K[entries], segment.probes.sim_K[entries])
+    mine = np.flatnonzero((part.ranks() > 0) & (part.sim_K >= rule.floor))
+    list_M, slack = part.list_K[mine], 2 * segment.error + 1e-4  # similarities to centroids are by codes
+    away = _angle(part.sim_K[mine] + slack) - _angle(least_L[list_M] - slack)
+    near = away <= _angle(np.float32(threshold))
+    row_M = np.repeat(np.arange(start, end, dtype=np.int32), np.diff(start_n1))[mine[near]]
+    return list_M[near], row_M
 
 
 def _least_similar(segment: Segment) -> NDArray[np.float32]:
