@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from omokage.index.coder import Coder
-from omokage.index.product import products
+from omokage.index.product import products, reaching
 
 POINTS: Final = 20
 FEWER_POINTS: Final = 10
@@ -39,7 +39,7 @@ MOST_PROBES: Final = 1024
 IN_GRAPH: Final = 64
 """Lists of a face that the graph is asked for."""
 
-LOOKED_AT: Final = 20_000_000
+LOOKED_AT: Final = 5_000_000
 """Similarities of faces and lists that tell how alike they are."""
 
 ROWS: Final = 512
@@ -88,7 +88,7 @@ def _shortened(points_ND: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Probes:
-    """Which lists each face may probe, nearest first; the first is its home."""
+    """Which lists each face may probe; the first is the nearest, its home."""
 
     start_N1: NDArray[np.int64]
     """Where each face's entries begin, and the end of the last."""
@@ -113,15 +113,22 @@ class Probes:
 
     @staticmethod
     def of(row_K: NDArray[np.int64], list_K: NDArray[np.int64], sim_K: NDArray[np.float32], count: int) -> "Probes":
-        """Return the probes of ``count`` faces, by entries in any order; the least similar of too many are left out."""
-        order = np.lexsort((list_K, -sim_K, row_K))
-        start_N1 = np.concatenate([[0], np.cumsum(np.bincount(row_K, minlength=count))])
-        probes = Probes(start_N1, list_K[order].astype(np.int32), sim_K[order].astype(np.float32))
-        if np.diff(start_N1).max(initial=0) <= MOST_PROBES:
-            return probes
-        kept = np.flatnonzero(probes.ranks() < MOST_PROBES)
-        start_N1 = np.searchsorted(kept, start_N1)
-        return Probes(start_N1, probes.list_K[kept], probes.sim_K[kept])
+        """Return the probes of ``count`` faces, all of which have some; the least similar of too many are left out."""
+        count_N = np.bincount(row_K, minlength=count)
+        start_N1 = np.concatenate([[0], np.cumsum(count_N)])
+        if count_N.max(initial=0) > MOST_PROBES:
+            order = np.lexsort((list_K, -sim_K, row_K))
+            order = order[within(count_N) < MOST_PROBES]
+            return Probes.of(row_K[order], list_K[order], sim_K[order], count)
+        order = np.argsort(row_K, kind="stable")  # quick: there are runs in order
+        lists_K, sims_K = list_K[order].astype(np.int32), sim_K[order].astype(np.float32)
+        most_N = np.maximum.reduceat(sims_K, start_N1[:-1]) if count else sims_K
+        best = np.flatnonzero(sims_K == np.repeat(most_N, count_N))
+        first = start_N1[:-1]
+        home = best[np.searchsorted(best, first)]
+        lists_K[first], lists_K[home] = lists_K[home], lists_K[first]
+        sims_K[first], sims_K[home] = sims_K[home], sims_K[first]
+        return Probes(start_N1, lists_K, sims_K)
 
     @staticmethod
     def join(parts: "list[Probes]") -> "Probes":
@@ -200,8 +207,8 @@ class Assigner:
 
 def entries(found_BL: torch.Tensor, floor: float) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Return row, column and value of the products from ``floor`` on."""
-    row, column = torch.nonzero(found_BL >= floor, as_tuple=True)
-    return row.numpy(), column.numpy(), found_BL[row, column].numpy().astype(np.float32)
+    row, column = reaching(found_BL, floor)
+    return row, column, found_BL.numpy()[row, column].astype(np.float32)
 
 
 def _graph(dim: int) -> faiss.IndexHNSWFlat:
