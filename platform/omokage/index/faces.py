@@ -4,13 +4,16 @@ Shape key: N faces, n asked for, D numbers of a vector.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from omokage.index.lists import Probes
 from omokage.index.segment import Segment
+
+TAKEN: Final = 1 << 30
+"""Bytes of vectors that are read before the pages that they were read from are given back."""
 
 
 class Faces:
@@ -19,6 +22,7 @@ class Faces:
     def __init__(self, segments: list[Segment]) -> None:
         self.segments = segments
         self.bounds = np.cumsum([0, *map(len, segments)])
+        self._taken = 0
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -36,6 +40,14 @@ class Faces:
 
     def __getitem__(self, rows: Any) -> NDArray[np.float32]:
         """Return the vectors of an array or slice of rows, shape (n, D)."""
+        vectors_nD = self._vectors(rows)
+        self._taken += vectors_nD.nbytes
+        if self._taken > TAKEN:
+            self._taken = 0
+            self.release()
+        return vectors_nD
+
+    def _vectors(self, rows: Any) -> NDArray[np.float32]:
         if len(self.segments) == 1:
             return self.segments[0].vectors(rows)
         if isinstance(rows, slice):
