@@ -83,6 +83,7 @@ class Builder:
                 usable.append(np.any(block_BD, axis=1, keepdims=True)[:, 0])
                 error = max(error, furthest)
         probes = Probes.join(parts)
+        parts.clear()
         home_N = probes.home()
         order_N = np.lexsort((rank_N, label_N, home_N))
         starts = np.concatenate([[0], np.cumsum(np.bincount(home_N, minlength=self.lists))])

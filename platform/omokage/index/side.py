@@ -88,6 +88,7 @@ def probers(segment: Segment, rule: Rule, threshold: float) -> tuple[NDArray[np.
     count_L = np.zeros(len(least_L), np.int64)
     for start in starts:
         count_L += np.bincount(_visits(segment, start, least_L, rule, threshold)[0], minlength=len(count_L))
+        segment.release()
     start_L1 = np.concatenate([[0], np.cumsum(count_L)])
     rows_K, next_L = np.empty(start_L1[-1], np.int32), start_L1[:-1].copy()
     for start in starts:
@@ -96,6 +97,7 @@ def probers(segment: Segment, rule: Rule, threshold: float) -> tuple[NDArray[np.
         count_L = np.bincount(list_M, minlength=len(next_L))
         rows_K[np.repeat(next_L, count_L) + within(count_L)] = row_M[order]
         next_L += count_L
+        segment.release()
     return start_L1, rows_K
 
 
