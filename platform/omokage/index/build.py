@@ -25,7 +25,7 @@ Value = TypeVar("Value", bound=np.generic)
 Assign = Callable[[NDArray[np.float32], NDArray[np.int8] | NDArray[np.float32], NDArray[np.int32]], Probes]
 """Returns the probes of faces by their vectors, codes and people."""
 
-TAKEN: int = 1 << 20
+TAKEN: int = 1 << 18
 """Rows whose probes are put into order at once."""
 
 

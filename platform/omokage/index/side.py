@@ -83,6 +83,7 @@ def probers(segment: Segment, rule: Rule, threshold: float) -> tuple[NDArray[np.
     A face is left out where it cannot match: when its angle to the list's centroid is bigger than that of any member
     by more than the threshold's angle. Gone over twice, to count and to fill: what is sorted at once stays small.
     """
+    segment.release()
     least_L = _least_similar(segment)
     starts = range(0, len(segment), FACES_AT_ONCE)
     count_L = np.zeros(len(least_L), np.int64)
