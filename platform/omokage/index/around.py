@@ -79,10 +79,19 @@ class People:
         others_N = np.sqrt(np.maximum(length_N**2 - 2 * along_N + 1, 1e-12))
         return np.where(count_N > 1, (along_N - 1) / others_N, -1).astype(np.float32)
 
-    def strays(self, own_N: NDArray[np.float32], label_N: NDArray[np.int32]) -> NDArray[np.bool_]:
-        """Return which faces do not lie where their person does, or have none; by their similarity to its mean."""
+    def strays(
+        self, own_N: NDArray[np.float32], label_N: NDArray[np.int32], other_N: NDArray[np.float32] | float = -np.inf
+    ) -> NDArray[np.bool_]:
+        """Return which faces do not lie where their person does, or have none.
+
+        Args:
+            own_N: Similarity to the mean of their person.
+            label_N: Their people; negative ones are nobody's.
+            other_N: Similarity to the nearest list of others, as far as that is known.
+        """
         few_N = self.count_P[label_N] <= FEW
-        strays_N: NDArray[np.bool_] = (label_N < 0) | few_N | (self.rest(own_N, label_N) < self.typical)
+        least_N = np.maximum(self.typical, other_N)
+        strays_N: NDArray[np.bool_] = (label_N < 0) | few_N | (self.rest(own_N, label_N) < least_N)
         return strays_N
 
 
@@ -151,12 +160,8 @@ class Around:
         """Return which faces of a person are strays, by their products with the lists near it, its own first."""
         own_n, label_n = found_nk[:, 0] * self.unit, np.full(len(found_nk), label)
         other_n = found_nk[:, 1:].max(1, initial=-np.inf) * self.unit
-        strays_n: NDArray[np.bool_] = (
-            (found_nk[:, 0] < self.all.floor)
-            | (self.people.rest(own_n, label_n) < other_n)
-            | self.people.strays(own_n, label_n)
-        )
-        return strays_n
+        out_of_reach_n: NDArray[np.bool_] = found_nk[:, 0] < self.all.floor
+        return out_of_reach_n | self.people.strays(own_n, label_n, other_n)
 
     def _lists(self, label: int) -> NDArray[np.int64]:
         """Return the lists near a person's, its own first."""

@@ -39,6 +39,9 @@ MOST_PROBES: Final = 1024
 IN_GRAPH: Final = 64
 """Lists of a face that the graph is asked for."""
 
+BELOW_ALL: Final = -(2.0**31)
+"""Less than any product of codes, and a number that every reader of JSON knows."""
+
 LOOKED_AT: Final = 5_000_000
 """Similarities of faces and lists that tell how alike they are."""
 
@@ -151,7 +154,7 @@ def floor_of(
 ) -> float:
     """Return the product of codes that ``PROBES`` lists a face reach on average, by a sample of faces and all lists."""
     if len(codes_LE) <= PROBES:
-        return -float("inf")
+        return BELOW_ALL
     some_NE = torch.from_numpy(codes_NE[: max(1, LOOKED_AT // len(codes_LE))])
     found = products(some_NE, torch.from_numpy(codes_LE)).numpy().ravel()
     place = len(found) - PROBES * len(some_NE)
