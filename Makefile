@@ -6,6 +6,7 @@ PYTHON ?= python3.11
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed-$(shell sha256sum pyproject.toml | cut -c1-16)
+HERE   := import omokage, sys; sys.exit(not omokage.__file__.startswith(sys.argv[1]))
 DEMO   ?= demo
 
 .PHONY: help install demo test test-fast test-long check format bench
@@ -22,7 +23,10 @@ $(STAMP):
 	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@rm -f $(VENV)/.installed-*; touch $@
 
+# An environment that is kept outside the clone may point at another one, or at one that is gone.
 install: $(STAMP)
+	@$(BIN)/python -P -c '$(HERE)' '$(CURDIR)/' 2>/dev/null \
+	  || $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m omokage.system
 
 demo: install
