@@ -1,0 +1,1 @@
+"""How good embeddings are: error rates with their intervals. Knows arrays, no tables."""

@@ -1,0 +1,1 @@
+"""What a training or an evaluation leaves on record: MLflow runs and TensorBoard files."""

@@ -1,0 +1,1 @@
+"""From chips to a model: backbone, losses, batches, the loop. Knows torch, timm and pytorch-metric-learning, not Ray."""
