@@ -1,0 +1,48 @@
+"""Brightness, contrast, saturation and hue, all in one product of matrices.
+
+Shape key: B pictures, C channels (red, green, blue), H rows, W columns.
+"""
+
+import math
+from typing import Final
+
+import torch
+from torch import Tensor
+
+LUMA: Final = (0.299, 0.587, 0.114)
+"""Share of red, green and blue in how bright a pixel looks. Source: ITU-R BT.601."""
+
+_YIQ: Final = (LUMA, (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135))
+"""Brightness and two axes of colour, as rows. Source: the NTSC standard."""
+
+
+def jittered(
+    pixels_BCHW: Tensor, brightness_B: Tensor, contrast_B: Tensor, saturation_B: Tensor, hue_B: Tensor
+) -> Tensor:
+    """Return pictures in other light, kept to [0, 1].
+
+    Args:
+        pixels_BCHW: Three channels.
+        brightness_B: Factor of every value; 1 changes nothing, as for the next two.
+        contrast_B: Factor of every value's distance to the picture's mean brightness.
+        saturation_B: Factor of every colour's distance to the grey that is as bright.
+        hue_B: Turn of the colours, in turns; 0 changes nothing.
+    """
+    flat_BCN = pixels_BCHW.flatten(2)
+    gain_B = brightness_B * contrast_B
+    colour_BCC = (_colour(saturation_B, hue_B) * gain_B[:, None, None]).to(flat_BCN)
+    mean_B = flat_BCN.mean(2) @ flat_BCN.new_tensor(LUMA)
+    grey_B = (brightness_B * (1 - contrast_B)).to(flat_BCN) * mean_B
+    return torch.baddbmm(grey_B[:, None, None], colour_BCC, flat_BCN).clamp_(0, 1).view_as(pixels_BCHW)
+
+
+def _colour(saturation_B: Tensor, hue_B: Tensor) -> Tensor:
+    """Return what turns and stretches the colours and leaves brightness as it is, shape (B, 3, 3)."""
+    to_yiq = torch.tensor(_YIQ, dtype=torch.float64)
+    turn_B = hue_B.double() * 2 * math.pi
+    cos_B, sin_B = torch.cos(turn_B) * saturation_B, torch.sin(turn_B) * saturation_B
+    zero_B, one_B = torch.zeros_like(cos_B), torch.ones_like(cos_B)
+    rows = ((one_B, zero_B, zero_B), (zero_B, cos_B, -sin_B), (zero_B, sin_B, cos_B))
+    turned_B33 = torch.stack([torch.stack(row, 1) for row in rows], 1)
+    colour_B33: Tensor = torch.linalg.inv(to_yiq) @ turned_B33 @ to_yiq
+    return colour_B33
