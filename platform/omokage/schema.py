@@ -325,3 +325,12 @@ VERSION: Final = _columns(
 """Every face of a dataset after its decisions, sorted by face_id."""
 
 FaceStatus = Literal["kept", "dropped", "duplicate"]
+
+SPLIT: Final = _columns(
+    ("face_id", pa.string()),
+    ("identity", pa.string()),
+    ("part", pa.string()),  # Part
+)
+"""Faces that train a model or judge it, sorted by face_id."""
+
+Part = Literal["train", "val", "test"]
