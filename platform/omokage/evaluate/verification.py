@@ -1,0 +1,305 @@
+"""1:1 verification: how well similarity parts pairs of one person from pairs of different people.
+
+All unordered pairs of faces are counted, exactly at the operating points, in memory that does not grow with them.
+Two faces match where their similarity is at or above the threshold.
+
+Shape key: N faces, E numbers of an embedding, K steps of similarity, from the highest down.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omokage.errors import ConfigError, DatasetError
+from omokage.evaluate import pairs
+from omokage.evaluate.pairs import BINS, CELLS, HALF, Faces, Steps
+
+FMRS: Final = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+
+SHOWN: Final = 10
+"""Pairs of different people that must match by mistake at a rate for the data to show it: with ten, the standard error
+is a third of the rate, were the pairs independent."""
+
+ALL_BY_CELL: Final = 1 << 25
+"""So many pairs are all counted by cell; of more, only those near the operating points."""
+
+SAMPLE: Final = 4096
+"""Faces that tell where the operating points will be."""
+
+PARTS: Final = 8
+"""Of the sample: how they differ tells how far to trust it."""
+
+SURE: Final = 50
+"""Pairs of a sample beyond a similarity without which it tells nothing about that similarity."""
+
+CURVE: Final = 2000
+"""Most points of a curve."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OperatingPoint:
+    """What a threshold does that keeps the false match rate at or below a stated one. Never interpolated."""
+
+    fmr: float
+    """Share of pairs of different people that may match, as asked for."""
+    tar: float | None
+    """Share of pairs of one person that match: 1 - FNMR. None where there are too few impostor pairs."""
+    threshold: float | None
+    """The lowest similarity that keeps the rate; above 1 where not even equal vectors may match."""
+    counted_fmr: float | None
+    """The rate that it has in these pairs; at most ``fmr``."""
+
+    def text(self) -> str:
+        """Return the point for a person."""
+        if self.tar is None:
+            return f"TAR at FMR {self.fmr:g}: too few impostor pairs; {math.ceil(SHOWN / self.fmr):,} would show it"
+        return f"TAR at FMR {self.fmr:g}: {self.tar:.4f}, threshold {self.threshold:.4f}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verification:
+    """How well one person's pairs are told from different people's. Plain values, so that a report can hold it."""
+
+    faces: int
+    people: int
+    genuine: int
+    """Pairs of one person."""
+    impostor: int
+    """Pairs of different people."""
+    auc: float
+    """Chance that a pair of one person is more alike than a pair of different people; ties count half."""
+    auc_error: float
+    """By how much ``auc`` can be wrong at most because similarities were counted by bin; 0 where by cell."""
+    eer: float
+    """Where FMR and FNMR are equal, on straight lines between the points of the ROC."""
+    eer_threshold: float
+    points: tuple[OperatingPoint, ...]
+    """The highest rate first."""
+    roc: tuple[tuple[float, float, float], ...]
+    """Threshold, FMR and TAR from the highest threshold down, (0, 0) and (1, 1) included; at most ``CURVE``."""
+
+    def tar_at(self, fmr: float) -> float | None:
+        """Return the true accept rate at a rate that was asked for; None where it cannot be shown."""
+        for point in self.points:
+            if math.isclose(point.fmr, fmr, rel_tol=1e-6):
+                return point.tar
+        raise KeyError(fmr)
+
+    def metrics(self) -> dict[str, float]:
+        """Return the figures by name, those that the data do not show left out."""
+        shown = {tar_name(point.fmr): point.tar for point in self.points if point.tar is not None}
+        return {"auc": self.auc, "eer": self.eer, **shown}
+
+    def text(self) -> str:
+        """Return the figures for a person."""
+        head = f"{self.faces:,} faces of {self.people:,} people: {self.genuine:,} genuine, {self.impostor:,} impostor"
+        return "\n".join(
+            [f"{head} pairs", f"AUC {self.auc:.5f}, EER {self.eer:.4f}", *(point.text() for point in self.points)]
+        )
+
+
+def tar_name(fmr: float) -> str:
+    """Return the name of the true accept rate at a false match rate: ``tar_at_fmr_1e-3``."""
+    return f"tar_at_fmr_{fmr:.0e}".replace("e-0", "e-")
+
+
+def verification(
+    embedding_NE: Any, label_N: Any, fmrs: Sequence[float] = FMRS, threads: int | None = None
+) -> Verification:
+    """Return how well all unordered pairs of faces are told apart.
+
+    Args:
+        embedding_NE: Unit vectors, of numpy or torch, float32. Shape (N, E).
+        label_N: Whose face each is, whole numbers. Shape (N,).
+        fmrs: False match rates, in (0, 1).
+        threads: To work on; all cores by default.
+
+    Raises:
+        ConfigError: A rate is out of range.
+        DatasetError: There is only one person, no pair of one person, or what are no unit vectors.
+
+    Source:
+        ISO/IEC 19795-1:2021: false match rate, false non-match rate, equal error rate.
+    """
+    wrong = [rate for rate in fmrs if not 0 < rate < 1]
+    if wrong:
+        raise ConfigError(f"a false match rate must lie between 0 and 1, got {wrong[0]}")
+    faces = _faces(embedding_NE, label_N)
+    fmrs = sorted(fmrs, reverse=True)
+    shown = [rate for rate in fmrs if rate * (faces.pairs - faces.genuine) >= SHOWN * (1 - 1e-9)]
+    steps = pairs.count(faces, _expected(faces, shown), threads).steps()
+    missed_B = _missed(steps, shown)
+    if missed_B.any():  # the sample was wrong about where the points are; now that is known
+        steps = pairs.count(faces, missed_B, threads).steps()
+    return _read(steps, faces, fmrs, len(shown))
+
+
+def _faces(embedding_NE: Any, label_N: Any) -> Faces:
+    """Return the faces, sorted by person.
+
+    Raises:
+        DatasetError: They cannot be compared.
+    """
+    vector_NE, label_N = np.asarray(embedding_NE), np.asarray(label_N)
+    if vector_NE.ndim != 2 or label_N.shape != (len(vector_NE),):
+        raise DatasetError(f"embeddings of shape {vector_NE.shape} do not go with labels of shape {label_N.shape}")
+    name_P, person_N = np.unique(label_N, return_inverse=True)
+    if len(name_P) < 2:
+        raise DatasetError(f"verification compares different people, and there are {len(name_P)}")
+    if len(name_P) == len(label_N):
+        raise DatasetError("verification needs two faces of somebody, and everybody has one")
+    order_N = np.argsort(person_N, kind="stable")
+    vector_NE = np.ascontiguousarray(vector_NE[order_N], np.float32)
+    length_N = np.sqrt(np.einsum("ne,ne->n", vector_NE, vector_NE))
+    off_N = ~(np.abs(length_N - 1) < 1e-3)  # NaN is off, too
+    if off_N.any():
+        at = int(np.argmax(off_N))
+        raise DatasetError(
+            f"{int(off_N.sum()):,} of {len(off_N):,} embeddings are no unit vectors; that of row {int(order_N[at])} "
+            f"has length {length_N[at]:g}"
+        )
+    return Faces(vector_NE, person_N[order_N].astype(np.int64))
+
+
+def _expected(faces: Faces, fmrs: Sequence[float]) -> NDArray[np.bool_]:
+    """Return the bins that probably hold the operating points, by a sample; all of them where pairs are few."""
+    if faces.pairs <= ALL_BY_CELL:
+        return np.ones(BINS, bool)
+    wanted_B = np.zeros(BINS, bool)
+    some_S = np.sort(np.random.default_rng(0).choice(len(faces.person_N), SAMPLE, replace=False))
+    vector_SE, person_S = faces.vector_NE[some_S], faces.person_N[some_S]
+    product_SS = vector_SE @ vector_SE.T
+    cell_SS = np.empty(product_SS.shape, np.int32)
+    pairs.cells(product_SS, cell_SS)
+    different_SS = person_S[:, None] != person_S
+    parts = [np.sort(cell_SS[n::PARTS][different_SS[n::PARTS]])[::-1] for n in range(PARTS)]
+    for rate in fmrs:
+        at = [int(part[max(int(rate * len(part)), min(SURE, len(part) - 1))]) for part in parts]
+        spread = max(at) - min(at) + CELLS
+        sure = rate * len(parts[0]) > SURE
+        wanted_B[max(0, min(at) - spread) // CELLS : (max(at) + spread) // CELLS + 1 if sure else BINS] = True
+    return wanted_B | _about_equal(parts, _one_person(faces))
+
+
+def _one_person(faces: Faces) -> NDArray[np.int32]:
+    """Return the cells of some pairs of one person, falling: of neighbours, who are one person's where they can be."""
+    row_N = np.flatnonzero(faces.person_N[1:] == faces.person_N[:-1])
+    row_N = row_N[:: max(1, len(row_N) // 100_000)]
+    product_N1 = np.einsum("ne,ne->n", faces.vector_NE[row_N], faces.vector_NE[row_N + 1])[:, None]
+    cell_N1 = np.empty(product_N1.shape, np.int32)
+    pairs.cells(product_N1, cell_N1)
+    return np.sort(cell_N1[:, 0])[::-1]
+
+
+def _about_equal(parts: list[NDArray[np.int32]], genuine: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return the bins that probably hold the threshold of equal errors."""
+    at = []
+    edge_B = np.arange(BINS) * CELLS
+    fnmr_B = np.searchsorted(genuine[::-1], edge_B) / len(genuine)
+    for part in parts:
+        fmr_B = 1 - np.searchsorted(part[::-1], edge_B) / len(part)
+        at.append(int(np.argmax(fnmr_B >= fmr_B)))
+    spread = max(at) - min(at) + 64
+    wanted_B = np.zeros(BINS, bool)
+    wanted_B[max(0, min(at) - spread) : max(at) + spread] = True
+    return wanted_B
+
+
+def _missed(steps: Steps, fmrs: Sequence[float]) -> NDArray[np.bool_]:
+    """Return the bins that hold an operating point and were not counted by cell."""
+    impostor_K, genuine_K = np.cumsum(steps.impostor_K), np.cumsum(steps.genuine_K)
+    at = [_cut(impostor_K, rate) for rate in fmrs] + [_equal(impostor_K, genuine_K)]
+    missed_B = np.zeros(BINS, bool)
+    if any(steps.cells_K[k] > 1 for k in at):
+        missed_B[[int(steps.low_K[k]) // CELLS for k in at]] = True
+    return missed_B
+
+
+def _cut(impostor_K: NDArray[np.int64], fmr: float) -> int:
+    """Return the first step that may not match.
+
+    Args:
+        impostor_K: Pairs of different people down to each step.
+        fmr: That may not be exceeded.
+    """
+    # 0.29 * 100 is 28.999…
+    may = math.floor(fmr * int(impostor_K[-1]) + 1e-9)
+    return int(np.searchsorted(impostor_K, may, side="right"))
+
+
+def _equal(impostor_K: NDArray[np.int64], genuine_K: NDArray[np.int64]) -> int:
+    """Return the first step with which the false match rate reaches the false non-match rate."""
+    return int(np.argmax(impostor_K / impostor_K[-1] >= 1 - genuine_K / genuine_K[-1]))
+
+
+def _read(steps: Steps, faces: Faces, fmrs: Sequence[float], shown: int) -> Verification:
+    """Return the figures that the counts tell."""
+    impostor_K, genuine_K = np.cumsum(steps.impostor_K), np.cumsum(steps.genuine_K)
+    impostors, genuines = int(impostor_K[-1]), int(genuine_K[-1])
+    beside = float(np.sum((genuine_K - steps.genuine_K / 2) * (steps.impostor_K / impostors)) / genuines)
+    tied = float(np.sum(steps.genuine_K / genuines * (steps.impostor_K / impostors) * (steps.cells_K > 1)))
+    eer, eer_threshold = _equal_error(steps, impostor_K, genuine_K)
+    points = [_point(steps, impostor_K, genuine_K, rate) for rate in fmrs[:shown]]
+    points += [OperatingPoint(fmr=rate, tar=None, threshold=None, counted_fmr=None) for rate in fmrs[shown:]]
+    return Verification(
+        faces=len(faces.person_N),
+        people=int(faces.person_N[-1]) + 1,
+        genuine=genuines,
+        impostor=impostors,
+        auc=beside,
+        auc_error=tied / 2,
+        eer=eer,
+        eer_threshold=eer_threshold,
+        points=tuple(points),
+        roc=_roc(steps, impostor_K, genuine_K),
+    )
+
+
+def _point(steps: Steps, impostor_K: NDArray[np.int64], genuine_K: NDArray[np.int64], fmr: float) -> OperatingPoint:
+    cut = _cut(impostor_K, fmr)
+    false, true = (int(sum_K[cut - 1]) if cut else 0 for sum_K in (impostor_K, genuine_K))
+    return OperatingPoint(
+        fmr=fmr,
+        tar=true / int(genuine_K[-1]),
+        threshold=_edge(int(steps.low_K[cut]) + 1),
+        counted_fmr=false / int(impostor_K[-1]),
+    )
+
+
+def _edge(cell: int) -> float:
+    """Return the lower edge of a cell: what is not below it was rounded to that cell or a higher one."""
+    return (cell - HALF - 0.5) / HALF
+
+
+def _equal_error(steps: Steps, impostor_K: NDArray[np.int64], genuine_K: NDArray[np.int64]) -> tuple[float, float]:
+    """Return the equal error rate and its threshold."""
+    at = _equal(impostor_K, genuine_K)
+    fmr, fnmr = impostor_K[at] / impostor_K[-1], 1 - genuine_K[at] / genuine_K[-1]
+    before, fnmr_before = fmr - steps.impostor_K[at] / impostor_K[-1], fnmr + steps.genuine_K[at] / genuine_K[-1]
+    # FNMR - FMR falls from a value above 0 to one at or below it along this step
+    along = (fnmr_before - before) / ((fnmr_before - before) - (fnmr - fmr))
+    return float(before + along * (fmr - before)), _edge(int(steps.low_K[at]))
+
+
+def _roc(
+    steps: Steps, impostor_K: NDArray[np.int64], genuine_K: NDArray[np.int64]
+) -> tuple[tuple[float, float, float], ...]:
+    """Return points of the ROC: spread evenly over both rates, and over the logarithm of the false match rate."""
+    fmr_K, tar_K = impostor_K / impostor_K[-1], genuine_K / genuine_K[-1]
+    part = CURVE // 3 - 1
+    k = np.concatenate(
+        [
+            np.searchsorted(fmr_K, np.linspace(0, 1, part)),
+            np.searchsorted(fmr_K, np.geomspace(1 / impostor_K[-1], 1, part)),
+            np.searchsorted(tar_K, np.linspace(0, 1, part)),
+            [len(fmr_K) - 1],
+        ]
+    )
+    k = np.unique(np.minimum(k, len(fmr_K) - 1))
+    rows = zip(steps.low_K[k].tolist(), fmr_K[k].tolist(), tar_K[k].tolist(), strict=True)
+    first = (_edge(int(steps.low_K[0] + steps.cells_K[0])), 0.0, 0.0)
+    return (first, *((_edge(cell), fmr, tar) for cell, fmr, tar in rows))
