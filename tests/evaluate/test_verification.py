@@ -10,13 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.interpolate import interp1d
+from scipy.optimize import brentq
+from sklearn.metrics import roc_auc_score, roc_curve
+
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate import pairs
 from omokage.evaluate import verification as module
 from omokage.evaluate.verification import Verification, tar_name, verification
-from scipy.interpolate import interp1d
-from scipy.optimize import brentq
-from sklearn.metrics import roc_auc_score, roc_curve
 
 FMRS = (0.5, 0.29, 0.1, 1e-2, 1e-3)
 

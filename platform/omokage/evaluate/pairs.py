@@ -122,7 +122,8 @@ def _stripe(faces: Faces, start: int, counts: Counts) -> None:
     for left in range(start, len(faces.person_N), COLUMNS):
         column_CE = faces.vector_NE[left : left + COLUMNS]
         shape = len(row_RE), len(column_CE)
-        product_RC, cell_RC = (flat[: shape[0] * shape[1]].reshape(shape) for flat in (product, cell))
+        product_RC = product[: shape[0] * shape[1]].reshape(shape)
+        cell_RC = cell[: shape[0] * shape[1]].reshape(shape)
         np.matmul(row_RE, column_CE.T, out=product_RC)
         cells(product_RC, cell_RC)
         impostor = cell_RC.ravel()
