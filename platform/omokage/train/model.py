@@ -110,12 +110,13 @@ class Embedder(nn.Module):
             pixels_BCHW: Faces as ``normalised`` gives them. Shape (B, 3, size, size).
         """
         raw_BE: Tensor = self.norm(self.head(self.backbone(pixels_BCHW))).float()
-        length_B1 = torch.linalg.vector_norm(raw_BE, dim=1, keepdim=True)
+        length_B1: Tensor = torch.linalg.vector_norm(raw_BE, dim=1, keepdim=True)
         return raw_BE / length_B1.clamp_min(LEAST_LENGTH)
 
     def normalised(self, pixels_BCHW: Tensor) -> Tensor:
         """Return RGB values from 0 to 1 as the network takes them. Shape (B, 3, H, W)."""
-        return (pixels_BCHW - self.mean_C11) / self.std_C11
+        values_BCHW: Tensor = (pixels_BCHW - self.mean_C11) / self.std_C11
+        return values_BCHW
 
 
 def build(config: ModelConfig) -> Embedder:
