@@ -77,9 +77,9 @@ def rates(preset: Preset, per_epoch: int, epochs: int, **settings: typing.Any) -
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_lowers_the_loss(preset):
     net = network()
-    opt = optimiser(net, epochs=20, preset=preset, warmup_epochs=1, lr=0.03)  # a small problem bears a high rate
+    opt = optimiser(net, epochs=40, preset=preset, warmup_epochs=1, lr=0.05)  # a small problem bears a high rate
     before = loss(net, 10_000).item()
-    run(net, opt, 0, 20 * PER_EPOCH)
+    run(net, opt, 0, 40 * PER_EPOCH)
     opt.eval()
     assert loss(net, 10_000).item() < 0.6 * before
 
