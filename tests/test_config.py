@@ -1,4 +1,6 @@
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -56,6 +58,20 @@ outers = st.builds(
 @given(outers)
 def test_json_gives_back_what_it_was_made_from(made):
     assert config.from_json(Outer, config.to_json(made)) == made
+
+
+@settings(max_examples=100, deadline=None)
+@given(outers)
+def test_toml_gives_back_what_it_was_made_from(made):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "settings.toml"
+        file.write_text(config.to_toml(made), encoding="utf-8")
+        assert config.from_toml(Outer, file) == made
+
+
+def test_settings_that_toml_cannot_say_are_refused():
+    with pytest.raises(ConfigError, match="cannot be written as TOML"):
+        config.to_toml(Outer(name="\ud800"))
 
 
 def test_toml_keeps_the_defaults_of_what_it_leaves_out(tmp_path):

@@ -8,7 +8,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +38,43 @@ def from_toml(kind: type[T], file: Path) -> T:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"cannot read the settings in {file}: {error}") from error
     return from_dict(kind, data, str(file))
+
+
+def to_toml(config: Any) -> str:
+    """Return a config dataclass as TOML, a table for each config in it; ``from_toml`` gives it back.
+
+    Raises:
+        ConfigError: A value cannot be said in TOML.
+    """
+    text = "\n".join(_toml_lines(config, ""))
+    try:
+        text.encode()
+        same = from_dict(type(config), tomllib.loads(text), "config") == config
+    except (UnicodeEncodeError, tomllib.TOMLDecodeError):
+        same = False
+    if not same:
+        raise ConfigError(f"these settings cannot be written as TOML: {config}")
+    return text + "\n"
+
+
+def _toml_lines(config: Any, table: str) -> Iterator[str]:
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    inner = {name: value for name, value in values.items() if dataclasses.is_dataclass(value)}
+    for name, value in values.items():
+        if name not in inner and value is not None:  # TOML has no word for nothing
+            yield f"{name} = {_toml(value)}"
+    for name, value in inner.items():
+        yield f"\n[{table}{name}]"
+        yield from _toml_lines(value, f"{table}{name}.")
+
+
+def _toml(value: Any) -> str:
+    """Return a plain value in TOML."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(part) for part in value)}]"
+    if isinstance(value, float):
+        return repr(value)  # also inf and nan
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def from_dict(kind: type[T], data: dict[str, Any], where: str) -> T:
