@@ -16,7 +16,7 @@ from omokage.errors import ConfigError
 HUE: Final = 0.1
 """Largest turn of the colours, in turns, for a jitter of 1."""
 
-SIGMA: Final = (0.002, 0.015)
+SIGMA: Final = (0.004, 0.015)
 """Least and largest standard deviation of a blur, in smaller sides of the picture."""
 
 QUALITY: Final = (20.0, 90.0)

@@ -58,11 +58,13 @@ def stored(pixels_BCHW: Tensor, quality_B: Tensor) -> Tensor:
     luma = _quantised((ycc[:, :1] - 128).round(), _steps(_LUMA_TABLE, quality_B)) + 128
     small = functional.avg_pool2d(ycc[:, 1:].round(), 2).round()
     colour = _quantised(small, _steps(_COLOUR_TABLE, quality_B)).round().clamp(-128, 127)
-    # Bilinear at twice the size is the triangle filter that libjpeg reads with
-    colour = functional.interpolate(colour, scale_factor=2, mode="bilinear", align_corners=False)
-    ycc = torch.cat((luma.round().clamp(0, 255), colour), 1)
+    # Bilinear at twice the size is the triangle filter that libjpeg reads with; it does not look at what was filled up
+    colour = functional.interpolate(
+        colour[:, :, : (height + 1) // 2, : (width + 1) // 2], scale_factor=2, mode="bilinear", align_corners=False
+    )
+    ycc = torch.cat((luma[:, :, :height, :width].round().clamp(0, 255), colour[:, :, :height, :width]), 1)
     rgb = torch.einsum("dc,bchw->bdhw", filled.new_tensor(_RGB), ycc)
-    return rgb[:, :, :height, :width].round().clamp(0, 255) / 255
+    return rgb.round().clamp(0, 255) / 255
 
 
 def _steps(table: tuple[tuple[int, ...], ...], quality_B: Tensor) -> Tensor:
