@@ -1,0 +1,52 @@
+"""What the ranks of one training tell each other. With one rank, each has the answer already."""
+
+import torch
+import torch.distributed as dist
+
+from omokage.train.gather import rank, ranks
+
+
+def barrier() -> None:
+    """Wait until every rank is here."""
+    if ranks() > 1:
+        dist.barrier()
+
+
+def told(text: str, device: torch.device) -> str:
+    """Return the text that rank 0 has."""
+    if ranks() == 1:
+        return text
+    data = text.encode()
+    length = torch.tensor([len(data)], device=device)
+    dist.broadcast(length, src=0)
+    letters = torch.zeros(int(length.item()), dtype=torch.uint8, device=device)
+    if rank() == 0:
+        letters.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else letters)
+    dist.broadcast(letters, src=0)
+    return bytes(letters.cpu().tolist()).decode()
+
+
+def each_told(text: str, device: torch.device) -> list[str]:
+    """Return what every rank has to say, by rank; the texts must be of one length in bytes."""
+    if ranks() == 1:
+        return [text]
+    letters = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8).to(device)
+    all_letters = [torch.empty_like(letters) for _ in range(ranks())]
+    dist.all_gather(all_letters, letters)
+    return [bytes(each.cpu().tolist()).decode() for each in all_letters]
+
+
+def most(value: float, device: torch.device) -> float:
+    """Return the greatest of all ranks' values."""
+    return _reduced(value, device, dist.ReduceOp.MAX) if ranks() > 1 else value
+
+
+def total(value: float, device: torch.device) -> float:
+    """Return the sum of all ranks' values."""
+    return _reduced(value, device, dist.ReduceOp.SUM) if ranks() > 1 else value
+
+
+def _reduced(value: float, device: torch.device, how: dist.ReduceOp.RedOpType) -> float:
+    held = torch.tensor([value], dtype=torch.float64, device=device)
+    dist.all_reduce(held, how)
+    return float(held.item())

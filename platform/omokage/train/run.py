@@ -1,0 +1,216 @@
+"""A run: the folder that holds all of one training.
+
+RUN/config.toml       the settings, for --config
+RUN/run.json          what is trained on what: dataset, version, checksums, code; written last of what begins a run
+RUN/split.parquet     which face trains, validates, tests
+RUN/start.pt          weights that the training starts from, where it does not start from random numbers
+RUN/checkpoints/      to go on from
+RUN/metrics.jsonl     a line an epoch
+RUN/best.pt best.json last.pt
+RUN/report.json       the training has ended
+"""
+
+import dataclasses
+import fcntl
+import hashlib
+import io
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+import omokage
+from omokage.errors import ConfigError, DatasetError
+from omokage.shards import verified
+from omokage.storage import Folder
+from omokage.train.recipe import Recipe
+from omokage.train.state import loaded
+
+HEAD: Final = "run.json"
+CONFIG: Final = "config.toml"
+SPLIT: Final = "split.parquet"
+START: Final = "start.pt"
+REPORT: Final = "report.json"
+
+FORMAT: Final = 1
+
+ABSENT: Final = object()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunHead:
+    """What a run says of itself."""
+
+    dataset: str
+    """Its place."""
+    version: str | None
+    """Name of the dataset's version; None: what the dataset was when the run began."""
+    version_sha256: str | None
+    generation: int
+    """Of the dataset."""
+    split_sha256: str
+    """Of the file with the split."""
+    recipe: dict[str, Any]
+    """What the run must keep to."""
+    code: dict[str, str | None]
+    """Version of omokage, and the commit of its checkout if it has one."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of the split."""
+
+
+class Run:
+    """A run's folder."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+
+    @classmethod
+    def at(cls, url: str) -> "Run":
+        """Return the run at a path or URL; it need not exist."""
+        return cls(Folder.at(url))
+
+    def head(self) -> RunHead | None:
+        """Return what the run says of itself; None where it has not begun.
+
+        Raises:
+            DatasetError: It is damaged, or there are other files in its place.
+        """
+        try:
+            said = json.loads(self.folder.read(HEAD))
+            if said.pop("format") != FORMAT:
+                raise DatasetError(f"{self.folder.url} was written by another version of omokage")
+            return RunHead(**said | {"notes": tuple(said["notes"])})
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DatasetError(f"{self.folder.place(HEAD)} is damaged: {error}") from error
+
+    def begin(self, head: RunHead, config: str, table: bytes, start: Mapping[str, torch.Tensor] | None) -> None:
+        """Write what begins a run, its head last."""
+        self.folder.write(CONFIG, config.encode())
+        self.folder.write(SPLIT, table)
+        if start is not None:
+            sink = io.BytesIO()
+            torch.save(dict(start), sink)
+            self.folder.write(START, sink.getvalue())
+        self.folder.write(HEAD, json.dumps({"format": FORMAT, **asdict(head)}, indent=1, ensure_ascii=False).encode())
+
+    def check_free(self) -> None:
+        """Check that a new run can begin here.
+
+        Raises:
+            DatasetError: There are other files.
+        """
+        ours = {CONFIG, SPLIT, START, LOCK}
+        if not self.folder.empty() and not set(self.folder.names("")) <= ours:
+            raise DatasetError(f"{self.folder.url} holds other files and no run: give a new or empty folder")
+
+    def split(self, head: RunHead) -> pa.Table:
+        """Return which face trains, validates, tests.
+
+        Raises:
+            DatasetError: The file is missing, or not the one that was written.
+        """
+        return pq.read_table(pa.BufferReader(verified(self.folder, SPLIT, head.split_sha256)))
+
+    def start(self) -> dict[str, torch.Tensor] | None:
+        """Return the weights that the training starts from; None for random numbers."""
+        return loaded(self.folder, START) if self.folder.exists(START) else None
+
+    def report(self) -> dict[str, Any] | None:
+        """Return the report of a training that has ended; None before."""
+        try:
+            said: dict[str, Any] = json.loads(self.folder.read(REPORT))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise DatasetError(f"{self.folder.place(REPORT)} is damaged: {error}; remove it") from error
+        return said
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other trainings on this machine out of the run; a killed holder's lock is free at once.
+
+        Raises:
+            DatasetError: Another process trains here, or writing is not permitted.
+        """
+        if not self.folder.local:
+            yield
+            return
+        place = Path(self.folder.place(LOCK))
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            handle = place.open("wb")
+        except OSError as error:
+            raise DatasetError(f"{self.folder.url} cannot be written to: {error.strerror}") from error
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise DatasetError(
+                    f"another training is at work in {self.folder.url}: wait for it, or stop it"
+                ) from error
+            yield
+
+
+LOCK: Final = ".lock"
+
+
+def table_bytes(table: pa.Table) -> tuple[bytes, str]:
+    """Return a split as the bytes of its file, and their sha256."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    data = sink.getvalue().to_pybytes()
+    return data, hashlib.sha256(data).hexdigest()
+
+
+def plain(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as JSON would give it back."""
+    parts = {field.name: asdict(getattr(recipe, field.name)) for field in dataclasses.fields(Recipe)}
+    said: dict[str, Any] = json.loads(json.dumps(parts))
+    return said
+
+
+def check_same(old: RunHead, new: Mapping[str, Any], where: str) -> None:
+    """Check that a run goes on as it began.
+
+    Args:
+        old: What it says of itself.
+        new: dataset, version and recipe as they are asked for now.
+        where: The run's place.
+
+    Raises:
+        ConfigError: Something differs; the text says what.
+    """
+    was = {"dataset": old.dataset, "version": old.version} | _flat(old.recipe)
+    now = {"dataset": new["dataset"], "version": new["version"]} | _flat(new["recipe"])
+    differ = [name for name in was | now if was.get(name, ABSENT) != now.get(name, ABSENT)]
+    if differ:
+        said = "; ".join(f"{name} is {_say(was.get(name))} there and {_say(now.get(name))} here" for name in differ)
+        raise ConfigError(f"{where} was begun with other settings: {said}. Give the same, or another RUN")
+
+
+def code() -> dict[str, str | None]:
+    """Return the version of omokage and, in a checkout, its commit."""
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        said = ""
+    return {"omokage": omokage.__version__, "commit": said or None}
+
+
+def _flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{part}.{name}": value for part, values in recipe.items() for name, value in values.items()}
+
+
+def _say(value: Any) -> str:
+    return "not given" if value is None else json.dumps(value, ensure_ascii=False)

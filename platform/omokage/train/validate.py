@@ -1,0 +1,95 @@
+"""How well a network tells people apart whom it has not seen, and what the best one is chosen by.
+
+Shape key: N faces, B of them at a time, E numbers of an embedding.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from omokage.errors import ConfigError
+from omokage.evaluate.verification import FMRS, SHOWN, tar_name, verification
+from omokage.train import gather, ranks
+from omokage.train.learner import Learner
+from omokage.train.loader import Loader
+
+TAR: Final = "tar_at_fmr_"
+"""How the names of true accept rates begin."""
+
+
+def embedded(learner: Learner, loader: Loader, row_N: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    """Return the embeddings of some faces of the split's table, and their labels, the same on every rank.
+
+    Nothing is altered at random, the ranks share the work, and a chip that cannot be decoded is left out.
+
+    Args:
+        learner: At rest (``Learner.resting``).
+        loader: Of the labels that are wanted.
+        row_N: Rows of the split's table.
+
+    Returns:
+        ``embedding_NE`` float32 and ``label_N``, both in the memory of the CPU. Their order depends on the ranks.
+    """
+    size = learner.recipe.batches.people * learner.recipe.batches.pictures
+    mine = row_N[gather.rank() :: gather.ranks()]
+    embeddings = [torch.zeros((0, learner.recipe.model.dim), device=learner.device)]
+    labels = [torch.zeros(0, dtype=torch.int64, device=learner.device)]
+    with torch.no_grad():
+        for batch in loader((mine[at : at + size] for at in range(0, len(mine), size)), replace=False):
+            with learner.computing():
+                embeddings.append(learner.embedder(learner.prepared(batch)))
+            labels.append(batch.label_B.to(learner.device))
+        embedding_NE, label_N = torch.cat(embeddings), torch.cat(labels)
+        return gather.gather(embedding_NE).cpu(), gather.gather_labels(label_N).cpu()
+
+
+def validated(
+    learner: Learner, loader: Loader, row_N: NDArray[np.int64], threads: int
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return how well the network tells people apart: figures by name, and all that is behind them.
+
+    Every rank returns the same; rank 0 works it out.
+    """
+    embedding_NE, label_N = embedded(learner, loader, row_N)
+    said = ""
+    if gather.rank() == 0:
+        found = verification(embedding_NE.numpy(), label_N.numpy(), threads=threads)
+        said = json.dumps({"metrics": found.metrics(), "all": asdict(found)})
+    heard = json.loads(ranks.told(said, learner.device))
+    return heard["metrics"], heard["all"]
+
+
+def goodness(metrics: Mapping[str, float], best: str) -> tuple[str, float]:
+    """Return the name of what the best model is chosen by, and its value, bigger for better.
+
+    Args:
+        metrics: Figures by name.
+        best: As in ``LoopConfig.best``.
+
+    Raises:
+        ConfigError: The figures do not have it: there are too few pairs to show that rate.
+    """
+    if best == "tar":
+        shown = [name for name in metrics if name.startswith(TAR)]
+        best = min(shown, key=lambda name: float(name.removeprefix(TAR))) if shown else "auc"
+    if best not in metrics:
+        raise ConfigError(f"best: the validation part cannot show {best}; it shows {', '.join(metrics)}")
+    return best, -metrics[best] if best == "eer" else metrics[best]
+
+
+def shown(label_N: NDArray[np.int64]) -> Iterator[str]:
+    """Yield the names of all figures that faces with these labels can show; none where no two can be compared."""
+    faces_P = np.unique(label_N, return_counts=True)[1].astype(object)  # whole numbers without end
+    genuine = int(sum(n * (n - 1) // 2 for n in faces_P))
+    impostor = math.comb(len(label_N), 2) - genuine
+    if not genuine or not impostor:
+        return
+    yield from ("auc", "eer")
+    yield from (tar_name(fmr) for fmr in FMRS if fmr * impostor >= SHOWN * (1 - 1e-9))
