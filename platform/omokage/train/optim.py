@@ -127,7 +127,7 @@ class Optimiser:
     """A preset at work: optimiser, warm-up and schedule.
 
     Attributes:
-        inner: The optimiser, for a gradient scaler.
+        inner: The optimiser.
         done: Steps taken.
     """
 
@@ -166,19 +166,12 @@ class Optimiser:
         """Forget the gradients."""
         self.inner.zero_grad(set_to_none=True)
 
-    def step(self, scaler: torch.amp.GradScaler | None = None) -> None:
-        """Move the parameters by their gradients; the schedule goes on by a step.
-
-        Args:
-            scaler: What the loss was scaled by. It leaves the parameters where they are if a gradient overflowed.
-        """
+    def step(self) -> None:
+        """Move the parameters by their gradients; the schedule goes on by a step."""
         if self.config.preset != "schedule-free":  # which warms up by itself, to weigh its average by the rate
             for group in self.inner.param_groups:
                 group["lr"] = self.lr
-        if scaler is None:
-            self.inner.step()
-        else:
-            scaler.step(self.inner)
+        self.inner.step()
         self.done += 1
 
     def end_epoch(self, metric: float) -> None:
