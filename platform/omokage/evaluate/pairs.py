@@ -9,12 +9,13 @@ Shape key: N faces sorted by person, E numbers of an embedding, R, C rows and co
 
 import threading
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from omokage.errors import DatasetError
 from omokage.index.threads import each
 
 HALF: Final = 1 << 22
@@ -38,6 +39,8 @@ class Faces:
     vector_NE: NDArray[np.float32]
     person_N: NDArray[np.int64]
     """Rising."""
+    row_N: NDArray[np.int64]
+    """Which of the given faces each is."""
 
     @property
     def genuine(self) -> int:
@@ -89,6 +92,46 @@ class Counts:
             impostor_K=np.concatenate([self.impostor_B[bin_], self.impostor[cell]])[order_K],
             genuine_K=np.concatenate([genuine_B[bin_], self.genuine[cell]])[order_K],
         )
+
+
+def by_person(embedding_NE: Any, label_N: Any) -> Faces:
+    """Return the faces, sorted by person.
+
+    Raises:
+        DatasetError: There is only one person, no pair of one person, or what are no unit vectors.
+    """
+    label_N = np.asarray(label_N)
+    if np.ndim(embedding_NE) != 2 or label_N.shape != np.shape(embedding_NE)[:1]:
+        raise DatasetError(
+            f"embeddings of shape {tuple(np.shape(embedding_NE))} do not go with labels of shape {label_N.shape}"
+        )
+    name_P, person_N = np.unique(label_N, return_inverse=True)
+    if len(name_P) < 2:
+        raise DatasetError(f"verification compares different people, and there are {len(name_P)}")
+    if len(name_P) == len(label_N):
+        raise DatasetError("verification needs two faces of somebody, and everybody has one")
+    row_N = np.argsort(person_N, kind="stable")
+    return Faces(unit_vectors(embedding_NE)[row_N], person_N[row_N].astype(np.int64), row_N)
+
+
+def unit_vectors(embedding_NE: Any) -> NDArray[np.float32]:
+    """Return embeddings as rows of float32.
+
+    Raises:
+        DatasetError: They are no unit vectors; NaN is none.
+    """
+    vector_NE = np.ascontiguousarray(embedding_NE, np.float32)
+    if vector_NE.ndim != 2:
+        raise DatasetError(f"embeddings of shape {vector_NE.shape} do not go with one label a face")
+    length_N = np.sqrt(np.einsum("ne,ne->n", vector_NE, vector_NE))
+    off_N = ~(np.abs(length_N - 1) < 1e-3)
+    if off_N.any():
+        at = int(np.argmax(off_N))
+        raise DatasetError(
+            f"{int(off_N.sum()):,} of {len(off_N):,} embeddings are no unit vectors; that of row {at} "
+            f"has length {length_N[at]:g}"
+        )
+    return vector_NE
 
 
 def count(faces: Faces, wanted_B: NDArray[np.bool_], threads: int | None = None) -> Counts:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from omokage.errors import ConfigError, DatasetError
+from omokage.errors import ConfigError
 from omokage.evaluate import pairs
 from omokage.evaluate.pairs import BINS, CELLS, HALF, Faces, Steps
 
@@ -128,7 +128,7 @@ def verification(
     wrong = [rate for rate in fmrs if not 0 < rate < 1]
     if wrong:
         raise ConfigError(f"a false match rate must lie between 0 and 1, got {wrong[0]}")
-    faces = _faces(embedding_NE, label_N)
+    faces = pairs.by_person(embedding_NE, label_N)
     fmrs = sorted(fmrs, reverse=True)
     shown = [rate for rate in fmrs if rate * (faces.pairs - faces.genuine) >= SHOWN * (1 - 1e-9)]
     steps = pairs.count(faces, _expected(faces, shown), threads).steps()
@@ -136,33 +136,6 @@ def verification(
     if missed_B.any():  # the sample was wrong about where the points are; now that is known
         steps = pairs.count(faces, missed_B, threads).steps()
     return _read(steps, faces, fmrs, len(shown))
-
-
-def _faces(embedding_NE: Any, label_N: Any) -> Faces:
-    """Return the faces, sorted by person.
-
-    Raises:
-        DatasetError: They cannot be compared.
-    """
-    vector_NE, label_N = np.asarray(embedding_NE), np.asarray(label_N)
-    if vector_NE.ndim != 2 or label_N.shape != (len(vector_NE),):
-        raise DatasetError(f"embeddings of shape {vector_NE.shape} do not go with labels of shape {label_N.shape}")
-    name_P, person_N = np.unique(label_N, return_inverse=True)
-    if len(name_P) < 2:
-        raise DatasetError(f"verification compares different people, and there are {len(name_P)}")
-    if len(name_P) == len(label_N):
-        raise DatasetError("verification needs two faces of somebody, and everybody has one")
-    order_N = np.argsort(person_N, kind="stable")
-    vector_NE = np.ascontiguousarray(vector_NE[order_N], np.float32)
-    length_N = np.sqrt(np.einsum("ne,ne->n", vector_NE, vector_NE))
-    off_N = ~(np.abs(length_N - 1) < 1e-3)  # NaN is off, too
-    if off_N.any():
-        at = int(np.argmax(off_N))
-        raise DatasetError(
-            f"{int(off_N.sum()):,} of {len(off_N):,} embeddings are no unit vectors; that of row {int(order_N[at])} "
-            f"has length {length_N[at]:g}"
-        )
-    return Faces(vector_NE, person_N[order_N].astype(np.int64))
 
 
 def _expected(faces: Faces, fmrs: Sequence[float]) -> NDArray[np.bool_]:
