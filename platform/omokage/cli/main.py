@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from omokage import __version__
-from omokage.cli import applying, datasets, deciding, finding, leaving, pictures, reviewing
+from omokage.cli import applying, augmenting, datasets, deciding, finding, leaving, pictures, reviewing, tracking, training
 from omokage.errors import OmokageError
 
 DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
@@ -36,6 +36,7 @@ VERBS: dict[str, Callable[[list[str]], str]] = {
     "version": deciding.version,
     "diff": deciding.diff,
     "apply": applying.apply,
+    "runs": tracking.runs,
     "info": datasets.info,
     "check": datasets.check,
     "sheet": pictures.sheet,
@@ -43,7 +44,9 @@ VERBS: dict[str, Callable[[list[str]], str]] = {
     "plan": leaving.plan,
     "import": leaving.import_,
     "export": leaving.export,
+    "train": training.train,
     "crop": pictures.crop,
+    "augment": augmenting.augment,
     "draw": pictures.draw,
     "weights": datasets.weights,
 }
