@@ -15,7 +15,18 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from omokage import __version__
-from omokage.cli import applying, augmenting, datasets, deciding, finding, leaving, pictures, reviewing, tracking, training
+from omokage.cli import (
+    applying,
+    augmenting,
+    datasets,
+    deciding,
+    finding,
+    leaving,
+    pictures,
+    reviewing,
+    tracking,
+    training,
+)
 from omokage.errors import OmokageError
 
 DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
