@@ -11,7 +11,7 @@ answered by shrinking towards the plain cosine.
 Shape key: N faces, K people of one size, S faces of each, D numbers of an embedding.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -40,6 +40,18 @@ HELD: Final = 512 * 2**20
 
 
 @dataclass(frozen=True)
+class Moved:
+    """Vectors by row, without what all people have in common; unit length."""
+
+    vectors: Vectors
+    common_D: NDArray[np.float32]
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:
+        """Return the vectors of an array or slice of rows, shape (n, D)."""
+        return _unit(self.vectors[rows] - self.common_D)
+
+
+@dataclass(frozen=True)
 class Weighed:
     """Vectors by row, weighed as they are read; unit length."""
 
@@ -51,10 +63,7 @@ class Weighed:
 
     def __getitem__(self, rows: Any) -> NDArray[np.float32]:
         """Return the weighed vectors of an array or slice of rows, shape (n, D)."""
-        weighed_ND: NDArray[np.float32] = np.matmul(self.vectors[rows] - self.common_D, self.weights_DD)
-        length_N1 = np.sqrt(np.vecdot(weighed_ND, weighed_ND))[:, None].clip(1e-12)
-        np.divide(weighed_ND, length_N1, out=weighed_ND)
-        return weighed_ND
+        return _unit(np.matmul(self.vectors[rows] - self.common_D, self.weights_DD))
 
 
 @dataclass(frozen=True)
@@ -75,13 +84,17 @@ def weighed(gallery: Gallery) -> Gallery:
     Source:
         Hatch, Kajarekar and Stolcke, "Within-class covariance normalization for SVM-based speaker recognition", 2006.
     """
-    lazy = learnt(gallery)
-    rows, dim = np.sort(gallery.order[gallery.bounds[0] :]), len(lazy.weights_DD)
+    return _held(gallery.with_vectors(learnt(gallery)))
+
+
+def _held(gallery: Gallery) -> Gallery:
+    """Return the gallery with the vectors of its people read once, where they are few enough to be held."""
+    rows, dim = np.sort(gallery.order[gallery.bounds[0] :]), gallery.vectors[:1].shape[1]
     if len(rows) * dim * 4 > HELD:
-        return gallery.with_vectors(lazy)
+        return gallery
     held_nD = np.zeros((max(1, len(rows)), dim), np.float32)
     for start in range(0, len(rows), AT_ONCE):
-        held_nD[start : start + AT_ONCE] = lazy[rows[start : start + AT_ONCE]]
+        held_nD[start : start + AT_ONCE] = gallery.vectors[rows[start : start + AT_ONCE]]
     place_N = np.zeros(len(gallery.label_N), np.int64)
     place_N[rows] = np.arange(len(rows))
     return gallery.with_vectors(Held(held_nD, place_N))
@@ -94,14 +107,14 @@ def learnt(gallery: Gallery) -> Weighed:
     their person that agree, over a sample of people, shrunk towards the identity; with one face a person they are the
     identity. The mean of all people is taken off before, the less the fewer they are: of one it would be the person.
     """
-    sample = _some_people(gallery)
-    dim = gallery.vectors[:1].shape[1]
+    sample = _held(_some_people(gallery))
     people = int(np.count_nonzero(sample.sizes))
     common_D = (centres(sample).robust_PD.sum(axis=0) / (people + DOUBT)).astype(np.float32)
-    found = Weighed(gallery.vectors, common_D, np.eye(dim, dtype=np.float32))
+    space: Vectors = Moved(sample.vectors, common_D)
     for _ in range(ROUNDS):
-        found = replace(found, weights_DD=_weights(sample, _sound(sample.with_vectors(found))))
-    return found
+        weights_DD = _weights(sample, _sound(_held(sample.with_vectors(space))))
+        space = Weighed(sample.vectors, common_D, weights_DD)
+    return Weighed(gallery.vectors, common_D, weights_DD)
 
 
 def _sound(sample: Gallery) -> NDArray[np.bool_]:
@@ -138,6 +151,12 @@ def _weights(sample: Gallery, kept_N: NDArray[np.bool_]) -> NDArray[np.float32]:
         return np.eye(dim, dtype=np.float32)
     inverse_DD = np.linalg.inv(_shrunk(scatter_DD / freedom, freedom))
     return np.linalg.cholesky(inverse_DD).astype(np.float32)
+
+
+def _unit(moved_ND: NDArray[np.float32]) -> NDArray[np.float32]:
+    length_N1 = np.sqrt(np.vecdot(moved_ND, moved_ND))[:, None].clip(1e-12)
+    moved_ND /= length_N1
+    return moved_ND
 
 
 def _some_people(gallery: Gallery) -> Gallery:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omokage.index.lists import Probes
+from omokage.index.product import score
 from omokage.index.segment import Segment
 
 TAKEN: Final = 1 << 30
@@ -56,6 +57,12 @@ class Faces:
         for segment, mine, local in self._by_segment(rows):
             out_nD[mine] = segment.vectors(local)
         return out_nD
+
+    def alike(self, a_M: NDArray[np.int64], b_M: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the similarity of each pair of rows; each row's vector is read once."""
+        one, at_a = np.unique(a_M, return_inverse=True)
+        other, at_b = np.unique(b_M, return_inverse=True)
+        return score(self[one], self[other], at_a, at_b)
 
     def home(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the lists where some faces are at home."""

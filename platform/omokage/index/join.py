@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from omokage.errors import WorkError
 from omokage.index.coder import Coder
 from omokage.index.faces import Faces
-from omokage.index.product import above, score
+from omokage.index.product import above
 from omokage.index.side import Side
 
 CHUNK: Final = 1024
@@ -163,7 +163,7 @@ class Join:
         )
 
     def _scored(self, row_a: NDArray[np.int64], row_b: NDArray[np.int64]) -> NDArray[np.void]:
-        similarity = score(self.faces[row_a], self.faces[row_b])
+        similarity = self.faces.alike(row_a, row_b)
         high = similarity >= np.float32(self.threshold)
         out = np.empty(int(high.sum()), MATCH)
         out["a"], out["b"] = np.minimum(row_a, row_b)[high], np.maximum(row_a, row_b)[high]

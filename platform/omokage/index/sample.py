@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from omokage.index.coder import Coder
 from omokage.index.faces import Faces
-from omokage.index.product import above, score
+from omokage.index.product import above
 from omokage.index.side import Rule
 from omokage.index.threads import each
 
@@ -70,8 +70,7 @@ def search(
     faces: Faces, coder: Coder, sample_S: NDArray[np.int64], label_N: NDArray[np.int32], threshold: float
 ) -> Truth:
     """Return all pairs of some rows (sorted) with any row of at least ``threshold``; negative labels are left out."""
-    vectors_SD = faces[sample_S]
-    codes_SE, error = coder.encode(vectors_SD)
+    codes_SE, error = coder.encode(faces[sample_S])
     mine = torch.from_numpy(codes_SE)
     floor = (threshold - coder.margin(error, faces.error)) / coder.unit
 
@@ -86,7 +85,7 @@ def search(
         high = np.zeros(len(i), bool)
         for k in range(0, len(i), SCORED):
             some = slice(k, k + SCORED)
-            high[some] = score(vectors_SD[i[some]], faces[b[some]]) >= np.float32(threshold)
+            high[some] = faces.alike(sample_S[i[some]], b[some]) >= np.float32(threshold)
         return np.stack([sample_S[i], b])[:, high]
 
     starts = [(n, at) for n, segment in enumerate(faces.segments) for at in range(0, len(segment), BLOCK)]

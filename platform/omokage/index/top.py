@@ -37,6 +37,6 @@ def nearest(
             if len(near) > count:
                 floor = np.partition(near, -count)[-count] - unsure
                 rows, near = rows[near >= floor], near[near >= floor]
-    similarity = score(faces[rows], np.broadcast_to(query_D, (len(rows), len(query_D)))) if len(rows) else near
+    similarity = score(faces[rows], query_D[None], np.arange(len(rows)), np.zeros(len(rows), np.int64))
     order = np.lexsort((rows, -similarity))[:count]
     return rows[order], similarity[order].astype(np.float32)
