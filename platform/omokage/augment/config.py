@@ -4,6 +4,9 @@ from dataclasses import dataclass, fields
 
 from omokage.errors import ConfigError
 
+LARGEST_LENS = 0.5
+"""Beyond, a lens would show some points of a frame twice."""
+
 _LIMITS = {
     "flip": (0.0, 1.0),
     "rotate": (0.0, 180.0),
@@ -12,7 +15,7 @@ _LIMITS = {
     "blur": (0.0, 1.0),
     "jpeg": (0.0, 1.0),
     "occlusion": (0.0, 1.0),
-    "lens": (0.0, 0.5),
+    "lens": (0.0, LARGEST_LENS),
     "lens_frame": (1.0, 10.0),
     "strength": (0.0, 4.0),
 }
