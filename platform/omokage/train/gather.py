@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import torch
 import torch.distributed as dist
-from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor, nn
 
 
@@ -81,6 +80,8 @@ def share_norms(module: nn.Module) -> nn.Module:
     """
     if ranks() == 1 or any(weight.device.type != "cuda" for weight in module.parameters()):
         return module
+    from timm.layers.norm_act import convert_sync_batchnorm  # here, since timm takes seconds to come
+
     return cast(nn.Module, convert_sync_batchnorm(module))  # type: ignore[no-untyped-call]
 
 

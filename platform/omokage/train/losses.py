@@ -176,6 +176,16 @@ class Objective(nn.Module):
         if isinstance(self.loss, PartialFC):
             self.loss.step(lr, adaptive=adaptive)
 
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients since the last step, those of people spread over ranks too: the step is not taken."""
+        super().zero_grad(set_to_none)
+        if isinstance(self.loss, PartialFC):
+            self.loss.zero_grad(set_to_none)
+
+    def spread_gradients(self) -> list[Tensor]:
+        """Return the gradients that ``step`` would follow, to be unscaled in place; of this rank's people alone."""
+        return self.loss.gradients() if isinstance(self.loss, PartialFC) else []
+
     def shard_state(self) -> dict[str, Any]:
         """Return this rank's share of the people's weights, to be saved by each rank; empty without Partial FC."""
         return self.loss.shard_state() if isinstance(self.loss, PartialFC) else {}

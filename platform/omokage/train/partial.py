@@ -138,6 +138,10 @@ class PartialFC(nn.Module):
         super().zero_grad(set_to_none)
         self._waiting.clear()
 
+    def gradients(self) -> list[Tensor]:
+        """Return the gradients that the next step will follow, one tensor for each batch since the last."""
+        return [weight.grad for _, weight in self._waiting if weight.grad is not None]
+
     @torch.no_grad()
     def step(self, lr: float, *, adaptive: bool) -> None:
         """Move the rows that were looked at since the last step, and no other."""
