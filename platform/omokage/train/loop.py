@@ -79,8 +79,8 @@ class Progress:
     """Spent in them."""
     waited: float = 0.0
     """Of these, waiting for pictures."""
-    skipped: int = 0
-    """Pictures that could not be decoded, in training; over all epochs."""
+    broken: list[str] = field(default_factory=list)
+    """Face ids of the chips that could not be decoded."""
     starts: int = 0
     """How often the training was started or taken up."""
 
@@ -92,7 +92,7 @@ class Outcome:
     history: list[dict[str, Any]]
     best: dict[str, Any] | None
     stopped_early: bool
-    skipped: int
+    broken: list[str]
     starts: int
     precision: str
     why_precision: str
@@ -155,7 +155,7 @@ class _Training:
             history=self.progress.history,
             best=self.progress.best,
             stopped_early=at.epoch < self.loop.epochs,
-            skipped=int(ranks.total(self.progress.skipped, self.lesson.device)),
+            broken=self._broken(),
             starts=self.progress.starts,
             precision=precision.kind,
             why_precision=precision.why,
@@ -179,7 +179,6 @@ class _Training:
         self.progress = Progress(**found.shared["progress"])
         if found.own is not None:
             state.set_random_states(found.own["random"])
-            self.progress.skipped = found.own["skipped"]
             self.progress.waited = found.own["waited"]
         if found.world == gather.ranks():
             return found.at
@@ -196,13 +195,12 @@ class _Training:
         """Take the steps of an epoch, from one on."""
         every, seconds = self.loop.every
         rows = self.batches.epoch(start.epoch, start.step * self.loop.accumulate)
-        waited, skipped = self.loader.waited, self.loader.skipped
-        began, before = time.monotonic(), (self.progress.seconds, self.progress.waited, self.progress.skipped)
+        began = time.monotonic() - self.progress.seconds
+        waited = self.loader.waited - self.progress.waited
 
         def account() -> None:
-            self.progress.seconds = before[0] + time.monotonic() - began
-            self.progress.waited = before[1] + self.loader.waited - waited
-            self.progress.skipped = before[2] + self.loader.skipped - skipped
+            self.progress.seconds = time.monotonic() - began
+            self.progress.waited = self.loader.waited - waited
 
         for step, batches in enumerate(_grouped(self.loader(rows), self.loop.accumulate), start.step):
             self._step(Position(start.epoch, step), batches)
@@ -306,6 +304,12 @@ class _Training:
             "waiting": round(progress.waited / seconds, 4),
         }
 
+    def _broken(self) -> list[str]:
+        """Return the chips that no rank could decode, by face id."""
+        mine = {*self.loader.broken, *self.val_loader.broken}
+        said = ranks.each_told("\n".join(sorted(mine)), self.lesson.device)
+        return sorted({face for text in said for face in text.split("\n") if face} | set(self.progress.broken))
+
     def _patience_lost(self) -> bool:
         best = self.progress.best
         if not self.loop.patience or best is None:
@@ -313,11 +317,8 @@ class _Training:
         return len(self.progress.history) - int(best["epoch"]) >= self.loop.patience
 
     def _save(self, at: Position) -> None:
-        own: dict[str, Any] = {
-            "random": state.random_states(),
-            "skipped": self.progress.skipped,
-            "waited": self.progress.waited,
-        }
+        self.progress.broken = self._broken()
+        own: dict[str, Any] = {"random": state.random_states(), "waited": self.progress.waited}
         sharded = bool(self.recipe.loss.sampled)
         if sharded:
             own["shard"] = self.learner.objective.shard_state()

@@ -3,7 +3,7 @@
 import torch
 import torch.distributed as dist
 
-from omokage.train.gather import rank, ranks
+from omokage.train.gather import gather_counts, gather_labels, rank, ranks
 
 
 def barrier() -> None:
@@ -27,26 +27,19 @@ def told(text: str, device: torch.device) -> str:
 
 
 def each_told(text: str, device: torch.device) -> list[str]:
-    """Return what every rank has to say, by rank; the texts must be of one length in bytes."""
+    """Return what every rank has to say, by rank."""
     if ranks() == 1:
         return [text]
-    letters = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8).to(device)
-    all_letters = [torch.empty_like(letters) for _ in range(ranks())]
-    dist.all_gather(all_letters, letters)
-    return [bytes(each.cpu().tolist()).decode() for each in all_letters]
+    data = torch.tensor(list(text.encode()), dtype=torch.uint8, device=device)
+    counts = gather_counts(data)
+    letters = gather_labels(data)
+    return [bytes(each.cpu().tolist()).decode() for each in torch.split(letters, counts)]
 
 
 def most(value: float, device: torch.device) -> float:
     """Return the greatest of all ranks' values."""
-    return _reduced(value, device, dist.ReduceOp.MAX) if ranks() > 1 else value
-
-
-def total(value: float, device: torch.device) -> float:
-    """Return the sum of all ranks' values."""
-    return _reduced(value, device, dist.ReduceOp.SUM) if ranks() > 1 else value
-
-
-def _reduced(value: float, device: torch.device, how: dist.ReduceOp.RedOpType) -> float:
+    if ranks() == 1:
+        return value
     held = torch.tensor([value], dtype=torch.float64, device=device)
-    dist.all_reduce(held, how)
+    dist.all_reduce(held, dist.ReduceOp.MAX)
     return float(held.item())

@@ -178,19 +178,21 @@ def plain(recipe: Recipe) -> dict[str, Any]:
     return said
 
 
-def check_same(old: RunHead, new: Mapping[str, Any], where: str) -> None:
+def check_same(old: RunHead, dataset: str, version: str | None, recipe: Recipe, where: str) -> None:
     """Check that a run goes on as it began.
 
     Args:
         old: What it says of itself.
-        new: dataset, version and recipe as they are asked for now.
+        dataset: Place of the dataset that is given now.
+        version: Name of its version, if one is given.
+        recipe: What is asked for now.
         where: The run's place.
 
     Raises:
         ConfigError: Something differs; the text says what.
     """
     was = {"dataset": old.dataset, "version": old.version} | _flat(old.recipe)
-    now = {"dataset": new["dataset"], "version": new["version"]} | _flat(new["recipe"])
+    now = {"dataset": dataset, "version": version} | _flat(plain(recipe))
     differ = [name for name in was | now if was.get(name, ABSENT) != now.get(name, ABSENT)]
     if differ:
         said = "; ".join(f"{name} is {_say(was.get(name))} there and {_say(now.get(name))} here" for name in differ)

@@ -1,0 +1,374 @@
+"""Train a model on a dataset: a plan that is checked before anything starts, then Ray Train, then the report.
+
+Ray Train starts the workers, and starts them again when one dies; each begins with the newest checkpoint in the run's
+folder (``train.state``). So a killed worker, a lost node and a killed command all end the same way: it goes on.
+"""
+
+import dataclasses
+import json
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import pyarrow as pa
+import ray
+import ray.train
+import torch
+from ray.train.torch import get_device
+from ray.train.v2.api.callback import UserCallback
+from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
+from ray.train.v2.torch.torch_trainer import TorchTrainer
+
+from omokage import config as settings
+from omokage import errors
+from omokage.errors import ConfigError, DatasetError, OmokageError, WorkError
+from omokage.flows.board import Board, Seen
+from omokage.flows.cluster import ClusterConfig, connected
+from omokage.flows.placing import Placing, nodes, placing
+from omokage.ledger.version import Version, opened
+from omokage.progress import OnProgress, quietly
+from omokage.store import Dataset
+from omokage.train import run as runs
+from omokage.train import validate
+from omokage.train.batches import Batches
+from omokage.train.chips import Chips
+from omokage.train.loop import BEST, LAST, Lesson, Outcome
+from omokage.train.loop import train as teach
+from omokage.train.model import build
+from omokage.train.recipe import Recipe
+from omokage.train.report import TrainReport
+from omokage.train.run import Run, RunHead
+from omokage.train.split import labels, split
+
+PARTS: Final = ("train", "val", "test")
+
+POLL_SECONDS: Final = 0.3
+
+WAITS_FOR_RESOURCES: Final = 10
+"""How often Ray Train asks for workers, a minute each, where others use the cluster."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig(Recipe):
+    """How to train, and on what machines."""
+
+    workers: int | None = None
+    """Processes that train together; by default one a GPU or, where there is none, one a machine."""
+    max_failures: int = 3
+    """Workers may die so often, and are started again from the last checkpoint; -1: without end."""
+    tracking: str | None = None
+    """Where figures are tracked: an MLflow URI; "off" for nowhere. By default a database in the user's data folder."""
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+
+    def __post_init__(self) -> None:
+        """Reject what cannot be meant."""
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(f"workers must be at least 1, got {self.workers}")
+        if self.max_failures < -1:
+            raise ConfigError(f"max_failures must be at least -1, got {self.max_failures}")
+
+    @property
+    def recipe(self) -> Recipe:
+        """The part of it that decides the result."""
+        return Recipe(**{each.name: getattr(self, each.name) for each in dataclasses.fields(Recipe)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What will be trained on what."""
+
+    run: Run
+    head: RunHead
+    recipe: Recipe
+    table: pa.Table
+    """The split."""
+    data: Dataset
+
+    def counts(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return people and faces by part."""
+        found = {part: labels(self.table, part) for part in PARTS}
+        people = {part: len(names) for part, (_, names) in found.items()}
+        return people, {part: int((label_N >= 0).sum()) for part, (label_N, _) in found.items()}
+
+
+def train(
+    dataset: str,
+    run: str,
+    config: TrainConfig,
+    on_progress: OnProgress = quietly,
+    callbacks: Sequence[UserCallback] = (),
+) -> TrainReport:
+    """Return the report of a training, begun now or taken up where it was stopped.
+
+    Args:
+        dataset: Place of the dataset, or DATASET@VERSION.
+        run: Folder or s3:// prefix that holds all of the training.
+        config: How.
+        on_progress: Told of pictures done in the epoch that is going on.
+        callbacks: Of Ray Train.
+
+    Raises:
+        OmokageError: A setting or the dataset is wrong, or the work could not go on; checkpoints are kept.
+    """
+    began = time.monotonic()
+    there = Run.at(run)
+    with there.locked():
+        planned = plan(dataset, there, config)
+        if (done := there.report()) is not None:
+            return TrainReport(**done | {"warnings": (*done["warnings"], "this training had ended already")})
+        with connected(config.cluster):
+            where = placing(nodes(), config.workers, config.cluster.cpus, config.cluster.gpus)
+            fitted = fit(planned, config, where, on_progress, callbacks)
+        report = _report(planned, config, where, fitted, began)
+        there.folder.write(runs.REPORT, report.json().encode())
+        return report
+
+
+def plan(dataset: str, run: Run, config: TrainConfig) -> Plan:
+    """Return what will be trained, the run begun if it was not; all that can be wrong is found here.
+
+    Raises:
+        OmokageError: A setting or the dataset is wrong.
+    """
+    data, version = opened(dataset)
+    recipe = config.recipe
+    head = run.head()
+    if head is not None:
+        runs.check_same(head, data.folder.url, version, recipe, run.folder.url)
+        return Plan(run=run, head=head, recipe=recipe, table=run.split(head), data=data)
+    run.check_free()
+    parted = split(data, version, recipe.split, recipe.loop.seed)
+    notes = _checked(parted.table, recipe)
+    table, sha256 = runs.table_bytes(parted.table)
+    head = RunHead(
+        dataset=data.folder.url,
+        version=version,
+        recipe=runs.plain(recipe),
+        version_sha256=Version.open(data, version).sha256 if version else None,
+        generation=data.head.generation,
+        split_sha256=sha256,
+        code=runs.code(),
+        notes=(*parted.notes, *notes),
+    )
+    torch.manual_seed(recipe.loop.seed)
+    start = None if recipe.model.from_scratch else build(recipe.model).state_dict()
+    run.begin(head, settings.to_toml(config), table, start)
+    return Plan(run=run, head=head, recipe=recipe, table=parted.table, data=data)
+
+
+def _checked(table: pa.Table, recipe: Recipe) -> list[str]:
+    """Return what a person should know of how the recipe goes with a split.
+
+    Raises:
+        ConfigError: They cannot go together.
+        DatasetError: There is nobody to learn from.
+    """
+    train_N, people = labels(table, "train")
+    if len(people) < 2:
+        raise DatasetError(f"training tells people apart, and its part of the dataset has {len(people)}")
+    notes = list(Batches(train_N, recipe.batches, recipe.loop.seed).notes)
+    val_N = labels(table, "val")[0]
+    shown = list(validate.shown(val_N[val_N >= 0]))
+    if not shown:
+        return [*notes, "nobody is there to validate on: no best model is chosen, only the last one is kept"]
+    validate.goodness(dict.fromkeys(shown, 0.0), recipe.loop.best)
+    return notes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fitted:
+    """What came of the workers."""
+
+    outcome: Outcome
+    began: float
+    """When the first step was taken, by ``time.monotonic`` of the command."""
+
+
+def fit(
+    planned: Plan,
+    config: TrainConfig,
+    where: Placing,
+    on_progress: OnProgress = quietly,
+    callbacks: Sequence[UserCallback] = (),
+    on_epoch: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> Fitted:
+    """Return what came of training on the connected cluster.
+
+    Raises:
+        OmokageError: The work could not go on.
+    """
+    Batches(labels(planned.table, "train")[0], planned.recipe.batches, 0, 0, where.workers)  # or workers would say so
+    board = Board.remote()  # type: ignore[attr-defined]
+    given = {
+        "run": planned.run.folder.url,
+        "token": os.urandom(4).hex(),
+        "threads": where.cpus,
+        "board": board,
+    }
+    with tempfile.TemporaryDirectory(prefix="omokage-train-") as scratch:
+        trainer = TorchTrainer(
+            _work,
+            train_loop_config=given,
+            scaling_config=ScalingConfig(
+                num_workers=where.workers, use_gpu=where.gpu, resources_per_worker=_resources(where)
+            ),
+            run_config=RunConfig(
+                name="train",
+                storage_path=scratch,
+                callbacks=list(callbacks),
+                failure_config=FailureConfig(
+                    max_failures=config.max_failures, controller_failure_limit=WAITS_FOR_RESOURCES
+                ),
+            ),
+        )
+        return _watched(trainer, board, on_progress, on_epoch)
+
+
+def _resources(where: Placing) -> dict[str, float]:
+    return {"CPU": float(where.cpus)} | ({"GPU": 1.0} if where.gpu else {})
+
+
+class _Fit(threading.Thread):
+    """Runs a trainer beside the thread that shows progress, and that Ctrl-C reaches."""
+
+    def __init__(self, trainer: TorchTrainer) -> None:
+        super().__init__(daemon=True)
+        self.trainer = trainer
+        self.returned: Any = None
+        self.raised: BaseException | None = None
+
+    def run(self) -> None:
+        """Train."""
+        try:
+            self.returned = self.trainer.fit().return_value  # type: ignore[attr-defined]
+        except BaseException as error:  # noqa: BLE001 - given to the thread that waits
+            self.raised = error
+
+
+def _watched(
+    trainer: TorchTrainer, board: Any, on_progress: OnProgress, on_epoch: Callable[[dict[str, Any]], None]
+) -> Fitted:
+    """Return what came of a trainer, after showing its progress while it ran."""
+    thread = _Fit(trainer)
+    thread.start()
+    began, told = None, 0
+    while True:
+        thread.join(POLL_SECONDS)
+        ended = not thread.is_alive()
+        seen: Seen = ray.get(board.seen.remote(told))
+        if seen.progress is not None:
+            began = began or time.monotonic()
+            on_progress(*seen.progress)
+        for line in seen.epochs:
+            on_epoch(line)
+        told += len(seen.epochs)
+        if ended:
+            break
+    if seen.failure is not None:
+        kind, text = seen.failure
+        raise getattr(errors, kind)(text)
+    if thread.raised is not None:
+        raise _explained(thread.raised) from thread.raised
+    return Fitted(outcome=Outcome(**json.loads(thread.returned)), began=began or time.monotonic())
+
+
+def _explained(error: BaseException) -> BaseException:
+    """Return an error of Ray's as one that a person can act on; a mistake of ours stays what it is."""
+    if isinstance(error, ray.train.ControllerError):
+        return WorkError(f"the workers could not be started: {error.controller_failure}; the same command goes on")
+    if isinstance(error, ray.train.WorkerGroupError):
+        died = [each for each in error.worker_failures.values() if isinstance(each, ray.exceptions.RayActorError)]
+        if died:
+            return WorkError(
+                f"workers died more often than --max-failures allows ({str(died[0]).splitlines()[0]}); "
+                "the same command goes on from the last checkpoint"
+            )
+    return error
+
+
+def _work(given: dict[str, Any]) -> str | None:
+    """Train as one worker, and return what came of it as JSON."""
+    board = given["board"]
+    if ray.get(board.failed.remote()):
+        return None  # started again after an error that would only come again
+    torch.set_num_threads(given["threads"])
+    context = ray.train.get_context()
+    try:
+        outcome = teach(_lesson(given, context.get_world_rank() == 0), _show(board), _tell(board, context))
+    except OmokageError as error:
+        ray.get(board.fail.remote(type(error).__name__, str(error)))
+        if context.get_world_size() == 1:
+            return None
+        raise  # or the others would wait for this one
+    return json.dumps(asdict(outcome))
+
+
+def _lesson(given: dict[str, Any], first: bool) -> Lesson:
+    there = Run.at(given["run"])
+    head = there.head()
+    if head is None:
+        raise DatasetError(f"{given['run']} is not to be seen on every machine: give a shared folder or s3://")
+    recipe = settings.from_dict(Recipe, head.recipe, runs.HEAD)
+    table = there.split(head)
+    return Lesson(
+        recipe=recipe,
+        table=table,
+        chips=Chips(Dataset.open(head.dataset), table),
+        folder=there.folder,
+        token=given["token"],
+        device=get_device(),
+        threads=given["threads"],
+        start=there.start() if first else None,
+    )
+
+
+def _show(board: Any) -> OnProgress:
+    def on_progress(done: int, of: int, what: str = "") -> None:
+        board.show.remote(done, of, what)
+
+    return on_progress
+
+
+def _tell(board: Any, context: Any) -> Callable[[dict[str, Any]], None]:
+    def on_epoch(line: dict[str, Any]) -> None:
+        if context.get_world_rank() == 0:
+            ray.get(board.tell.remote(line))
+        ray.train.report(line)
+
+    return on_epoch
+
+
+def _report(planned: Plan, config: TrainConfig, where: Placing, fitted: Fitted, began: float) -> TrainReport:
+    outcome, recipe, folder = fitted.outcome, planned.recipe, planned.run.folder
+    people, faces = planned.counts()
+    history = outcome.history
+    seconds = sum(line["seconds"] for line in history) or 1.0
+    return TrainReport(
+        run=folder.url,
+        dataset=planned.head.dataset,
+        version=planned.head.version,
+        people=people,
+        faces=faces,
+        backbone=recipe.model.backbone,
+        loss=recipe.loss.loss,
+        workers=where.workers,
+        device=f"{where.workers} GPU" if where.gpu else f"{where.workers} x {where.cpus} CPU",
+        precision=f"{outcome.precision} ({outcome.why_precision})",
+        epochs=len(history),
+        stopped_early=outcome.stopped_early,
+        best={key: outcome.best[key] for key in ("epoch", "metric", "value")} if outcome.best else None,
+        last=history[-1],
+        model=folder.place(BEST if outcome.best else LAST),
+        broken=outcome.broken,
+        starts=outcome.starts,
+        seconds=round(time.monotonic() - began, 3),
+        start_seconds=round(fitted.began - began, 3),
+        images_per_second=round(sum(line["images"] for line in history) / seconds, 2),
+        waiting=round(sum(line["waiting"] * line["seconds"] for line in history) / seconds, 4),
+        licence=recipe.model.licence(),
+        warnings=(*planned.head.notes, *outcome.notes),
+    )
