@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import tyro
 
-from omokage.cli.words import FLAT, DatasetPlace, Json, bar, parse
+from omokage.cli.words import FLAT, DatasetPlace, Json, bar, only_with, parse
 from omokage.errors import ConfigError
 
 if TYPE_CHECKING:
     from omokage.apply.report import CopyReport
     from omokage.bridge.exported import ExportReport
+    from omokage.train.export import ModelReport
 
 VERSION_PLACE: Final = "Dataset as it is decided now, or one of its versions."
 
@@ -118,23 +119,28 @@ def import_(argv: list[str]) -> str:
 
 
 def export(argv: list[str]) -> str:
-    """Write a dataset in another program's format."""
+    """Write a dataset in another program's format, or a trained model for use."""
 
     @dataclasses.dataclass
     class Export:
-        """Write a dataset in another program's format, after its decisions.
+        """Write a dataset in another program's format, after its decisions; or a trained model for use.
 
         imagefolder: the chips as files in the folder OUT, a folder a person, as apply --to --layout chips does it.
         webdataset: tar files of chips in the folder OUT. parquet: one file OUT, a row a face with its vector, also
         those that are not kept. npknown: FACE01's npKnown.npz into each folder of the pictures below OUT.
+        model: from RUN, the folder of a training, into the folder OUT: model.onnx and its description model.toml, for
+        ingest --encoder; model.safetensors; and a card, model.md.
         """
 
         form: Annotated[
-            tyro.conf.Positional[Literal["imagefolder", "webdataset", "parquet", "npknown"]],
-            tyro.conf.arg(metavar="imagefolder|webdataset|parquet|npknown"),
+            tyro.conf.Positional[Literal["imagefolder", "webdataset", "parquet", "npknown", "model"]],
+            tyro.conf.arg(metavar="imagefolder|webdataset|parquet|npknown|model"),
         ]
         """What to write."""
-        dataset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATASET[@VERSION]", help=VERSION_PLACE)]
+        dataset: Annotated[
+            tyro.conf.Positional[str],
+            tyro.conf.arg(metavar="DATASET[@VERSION]|RUN", help=f"{VERSION_PLACE} model: a training's folder."),
+        ]
         out: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="OUT")]
         """File or folder, local or s3://."""
         shard_faces: int | None = None
@@ -143,20 +149,48 @@ def export(argv: list[str]) -> str:
         """parquet: also the chips, about 20 kB a face."""
         overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
         """npknown: write over files that say something else."""
+        align: str | None = None
+        """model: template of the chips that it was trained on, where their dataset does not know it."""
+        padding: float | None = None
+        """model: room around the face in them, as a share of their side; only with --align."""
         json: Json = False
 
     asked = parse(Export, argv, "export")
-    made = _export(asked)
+    made = _model(asked) if asked.form == "model" else _export(asked)
     return made.json() if asked.json else made.text()
+
+
+def _options(asked: Any) -> dict[str, Any]:
+    """Return the options that were given.
+
+    Raises:
+        ConfigError: One is for another format.
+    """
+    options = {
+        "imagefolder": (),
+        "npknown": ("overwrite",),
+        "webdataset": ("shard_faces",),
+        "parquet": ("chips",),
+        "model": ("align", "padding"),
+    }
+    others = tuple(name for form, names in options.items() if form != asked.form for name in names)
+    return _only(asked, options[asked.form], others)
+
+
+def _model(asked: Any) -> "ModelReport":
+    """Return the report of writing a trained model."""
+    from omokage.train import export
+
+    given = _options(asked)
+    only_with("--align", {"--padding": asked.align is None and asked.padding is not None})
+    return export.export(asked.dataset, asked.out, **given)
 
 
 def _export(asked: Any) -> "ExportReport | CopyReport":
     """Return the report of the export that is asked for."""
     from omokage.curate.decided import Decided
 
-    options = {"imagefolder": (), "npknown": ("overwrite",), "webdataset": ("shard_faces",), "parquet": ("chips",)}
-    others = tuple(name for form, names in options.items() if form != asked.form for name in names)
-    given = _only(asked, options[asked.form], others)
+    given = _options(asked)
     if asked.form == "imagefolder":
         return _copy(asked)
     faces, version = Decided.at(asked.dataset)

@@ -123,6 +123,8 @@ class EncoderSpec:
 def load_spec(name_or_path: str) -> EncoderSpec:
     """Return the built-in encoder of this name, or the one that a TOML file describes.
 
+    For an .onnx file it is the .toml file beside it, of the same name.
+
     Raises:
         ConfigError: There is no such name or file, or the file holds a wrong key or value.
     """
@@ -131,13 +133,24 @@ def load_spec(name_or_path: str) -> EncoderSpec:
             return _read(file)
     file = Path(name_or_path)
     if file.suffix.lower() == ".onnx":
-        raise ConfigError(_how_to_describe(file))
+        return _beside(file)
     if file.suffix.lower() != ".toml":
         raise ConfigError(
             f"no encoder is called {name_or_path!r}; give one of {', '.join(BUILT_IN)}, or the path of a TOML file "
             f"that describes one (a worked example: {_folder().joinpath(EXAMPLE)})"
         )
     return _read(file)
+
+
+def _beside(file: Path) -> EncoderSpec:
+    """Return what the description beside an .onnx file says."""
+    description = file.with_suffix(".toml")
+    if not description.is_file():
+        raise ConfigError(_how_to_describe(file))
+    spec = _read(description)
+    if Path(spec.weights) != file.expanduser().resolve():
+        raise ConfigError(f"{description} describes {spec.weights}, not {file}: give the description's path")
+    return spec
 
 
 def _folder() -> Any:

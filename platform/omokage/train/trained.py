@@ -1,0 +1,122 @@
+"""What a training has left: the network, and all that is known of how it came about."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final, get_args
+
+from omokage import config as settings
+from omokage.errors import ConfigError, DatasetError, WorkError
+from omokage.schema import Part
+from omokage.store import Dataset
+from omokage.train.loop import BEST, BEST_FIGURES, LAST
+from omokage.train.model import Embedder, ModelConfig
+from omokage.train.recipe import Recipe
+from omokage.train.run import HEAD, Run, RunHead
+from omokage.train.state import loaded
+from omokage.vision.geometry import TEMPLATES, Template
+
+PARTS: Final[tuple[Part, ...]] = get_args(Part)
+
+BROKEN: Final = (ValueError, KeyError, TypeError, RuntimeError, AttributeError, WorkError)
+"""What reading a file that is not what we wrote can end in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A network at rest, on the CPU, and where it comes from."""
+
+    place: str
+    """The run's folder."""
+    embedder: Embedder
+    best: bool
+    """Whether it is the best on unseen people; otherwise that of the last epoch."""
+    head: RunHead
+    recipe: Recipe
+    people: dict[str, int]
+    """By part."""
+    faces: dict[str, int]
+    """By part."""
+    figures: dict[str, Any] | None
+    """How well it tells the people of the validation part apart (``Verification``); None where it was not judged."""
+    epoch: int | None
+    """That gave it; None while the training goes on."""
+
+
+def load(place: str) -> Trained:
+    """Return what the training in ``place`` has left so far.
+
+    Raises:
+        DatasetError: There is no training, or one that is damaged or has no model yet.
+        StorageError: The storage cannot be reached.
+    """
+    run = Run.at(place)
+    head = run.head()
+    if head is None:
+        raise DatasetError(f"{run.folder.url} holds no training: it has no {HEAD}")
+    name = BEST if run.folder.exists(BEST) else LAST
+    try:
+        recipe = settings.from_dict(Recipe, head.recipe, HEAD)
+        said = loaded(run.folder, name)
+        embedder = Embedder(settings.from_json(ModelConfig, said["config"]))
+        embedder.load_state_dict(said["model"])
+        figures = json.loads(run.folder.read(BEST_FIGURES)) if name == BEST else None
+    except FileNotFoundError as error:
+        raise DatasetError(f"{run.folder.url} has no model yet: the first comes at the end of an epoch") from error
+    except (*BROKEN, ConfigError) as error:
+        raise DatasetError(f"the model in {run.folder.place(name)} cannot be used: {error}") from error
+    people, faces = _counts(run, head)
+    return Trained(
+        place=run.folder.url,
+        embedder=embedder.eval().requires_grad_(False),
+        best=name == BEST,
+        head=head,
+        recipe=recipe,
+        people=people,
+        faces=faces,
+        figures=figures,
+        epoch=_epoch(run, name == BEST),
+    )
+
+
+def framing(trained: Trained, align: str | None = None, padding: float | None = None) -> Template:
+    """Return how the chips that it was trained on frame a face, at the size that it takes.
+
+    Args:
+        trained: A network.
+        align: Template to state where the dataset does not know it.
+        padding: Of that template.
+
+    Raises:
+        ConfigError: It is not known and not stated, or stated against what is known.
+        DatasetError: The dataset is no longer where it was, and nothing is stated.
+    """
+    size = trained.embedder.input.size
+    if align is not None:
+        return Template(name=align, size=size, padding=padding or 0.0)
+    tag = str(Dataset.open(trained.head.dataset).head.recipe.get("chip", "unknown"))
+    version, _, rest = tag.partition("/")
+    known = [name for name, (current, _) in TEMPLATES.items() if current == version]
+    if not known:
+        raise ConfigError(
+            f"what frames the faces that {trained.place} was trained on is not known (chips: {tag}); "
+            f"say it with --align {'|'.join(TEMPLATES)} and --padding"
+        )
+    return Template(name=known[0], size=size, padding=float(rest.partition("/")[2]))
+
+
+def _counts(run: Run, head: RunHead) -> tuple[dict[str, int], dict[str, int]]:
+    """Return people and faces by part."""
+    table = run.split(head).group_by("part").aggregate([("identity", "count_distinct"), ("face_id", "count")])
+    rows = {row["part"]: row for row in table.to_pylist()}
+    ordered = [part for part in PARTS if part in rows]
+    return (
+        {part: rows[part]["identity_count_distinct"] for part in ordered},
+        {part: rows[part]["face_id_count"] for part in ordered},
+    )
+
+
+def _epoch(run: Run, best: bool) -> int | None:
+    report = run.report()
+    if report is None:
+        return None
+    return int(report["best"]["epoch"] if best else report["last"]["epoch"])
