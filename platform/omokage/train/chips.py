@@ -65,7 +65,8 @@ class Chips:
         """Return a chip's bytes as they lie in the file, not to be written to."""
         start_M, content = self._chunks[self._chunk_N[row]]
         place = int(self._place_N[row])
-        return content[int(start_M[place]) : int(start_M[place + 1])]
+        chip: NDArray[np.uint8] = content[start_M[place] : start_M[place + 1]]
+        return chip
 
     def face_id(self, row: int) -> str:
         """Return whose chip it is."""
