@@ -3,6 +3,7 @@
 A leader is started afresh, reads the modules once and forks the ranks: seconds less than starting each of them.
 """
 
+import importlib
 import multiprocessing
 import shutil
 from collections.abc import Callable
@@ -36,8 +37,7 @@ def play(tasks: list[Task], folder: Path) -> list[list[Any]]:
 
 
 def _lead(tasks: list[Task], folder: Path) -> None:
-    import torch._dynamo  # DistributedDataParallel reads it, which takes seconds: once here, not in every rank
-
+    importlib.import_module("torch._dynamo")  # DistributedDataParallel reads it, for seconds: once, not in each
     folder.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("fork")
     for number, task in enumerate(tasks):

@@ -4,42 +4,21 @@ The network has no batch norm: its statistics would be those of a rank's own pic
 them on CUDA), and two ranks of B would rightly differ from one of 2B.
 """
 
-from collections.abc import Iterator
-from itertools import product
 from typing import Any
 
 import gang
 import pytest
 import torch
+from offered import OFFERED, name
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from omokage.errors import ConfigError
 from omokage.train import gather
-from omokage.train.kinds import SETTINGS
 from omokage.train.losses import LossConfig, Objective
 
 HALVES = (6, 6)
 UNEQUAL = (9, 3)
 STEPS = range(4)
-
-
-def offered() -> Iterator[LossConfig]:
-    """Every loss with every miner, memory (of 30, so that it is gone round) and share of people that it takes."""
-    for loss, miner, memory, sampled in product(
-        SETTINGS, ("none", "semihard", "hard", "multi-similarity"), (0, 30), (0.0, 0.4, 1.0)
-    ):
-        try:
-            yield LossConfig(loss=loss, miner=miner, memory_size=memory, sampled=sampled)
-        except ConfigError:
-            continue
-
-
-OFFERED = list(offered())
-
-
-def name(config: LossConfig) -> str:
-    return f"{config.loss}-{config.miner}-{config.memory_size}-{config.sampled}"
 
 
 def trained(config: LossConfig, sizes: tuple[int, ...]) -> dict[str, Any]:
