@@ -1,0 +1,205 @@
+"""Every pair of faces once, block by block, by its level of similarity: what curves of people and intervals count.
+
+A level is a range between two thresholds: level 0 holds the pairs at or above the highest, the last those below all.
+So one pass tells, exactly, how many pairs match at each threshold, of every person and between any units of people.
+
+Shape key: N faces sorted by unit then person, E numbers of an embedding, R, C rows and columns of a block, P people,
+U units, T thresholds, L = T + 1 levels.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from omokage.errors import ConfigError
+from omokage.evaluate import pairs
+from omokage.evaluate.pairs import COLUMNS, HALF, ROWS
+from omokage.index.threads import each
+
+THRESHOLDS: Final = 126
+"""Most of a sweep: a level, whether the pair is of one person, and whether it is to be left out go into one byte."""
+
+DENSE: Final = 4
+"""Bins an element of a block: so many are counted in a table of the block's own, more where they belong."""
+
+
+class Levels:
+    """Thresholds, and the level of every cell of similarity."""
+
+    def __init__(self, threshold_T: Sequence[float] | NDArray[np.float64]) -> None:
+        """Take thresholds in any order.
+
+        Raises:
+            ConfigError: There are too many, or one is no number.
+        """
+        self.threshold_T = np.unique(np.asarray(threshold_T, np.float64))[::-1]
+        if not 0 < len(self.threshold_T) <= THRESHOLDS or not np.isfinite(self.threshold_T).all():
+            raise ConfigError(f"thresholds must be 1 to {THRESHOLDS} finite numbers, got {len(self.threshold_T)}")
+        # a threshold matches the cell that it lies in, and all above: its lower edge is itself such a threshold
+        first_T = np.clip(np.floor(self.threshold_T * HALF + 0.5), -HALF, HALF + 1).astype(np.int64) + HALF
+        above = np.zeros(2 * HALF + 2, np.uint8)
+        np.add.at(above, first_T, 1)
+        self.table = (len(first_T) - np.cumsum(above[:-1], dtype=np.int64)).astype(np.uint8)
+
+    def __len__(self) -> int:
+        """Return how many levels there are."""
+        return len(self.threshold_T) + 1
+
+
+@dataclass(frozen=True)
+class Block:
+    """Pairs of some faces with some others."""
+
+    rows: slice
+    columns: slice
+    code_RC: NDArray[np.uint8]
+    """Level; ``len(levels)`` more where the pair is of one person; twice that where it is not to be counted."""
+
+
+class Counter(Protocol):
+    """Something that counts the pairs of a block; several threads call it."""
+
+    def add(self, block: Block) -> None:
+        """Count."""
+
+
+@dataclass
+class ByPerson:
+    """Pairs of every person by level: the row of ``impostor_PL`` sums over all other people."""
+
+    person_N: NDArray[np.int64]
+    """Rising from 0."""
+    levels: int
+    impostor_PL: NDArray[np.int64] = field(init=False)
+    genuine_PL: NDArray[np.int64] = field(init=False)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Begin with no pair."""
+        shape = int(self.person_N[-1]) + 1, self.levels
+        self.impostor_PL, self.genuine_PL = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+
+    def add(self, block: Block) -> None:
+        """Count."""
+        width = 2 * self.levels + 1
+        for part, code_XY in ((block.rows, block.code_RC), (block.columns, block.code_RC.T)):
+            person_X = self.person_N[part]
+            first, count = int(person_X[0]), int(person_X[-1] - person_X[0]) + 1
+            base_X = ((person_X - first) * width).astype(np.int32)
+            found = _bincount(base_X[:, None] + code_XY, count * width).reshape(count, width)
+            with self.lock:
+                self.impostor_PL[first : first + count] += found[:, : self.levels]
+                if part is block.rows:  # a pair of one person is found twice
+                    self.genuine_PL[first : first + count] += found[:, self.levels : -1]
+
+
+@dataclass
+class ByUnit:
+    """Pairs between and within units by level."""
+
+    unit_N: NDArray[np.int64]
+    """Rising from 0."""
+    levels: int
+    impostor_UUL: NDArray[np.int64] = field(init=False)
+    """Of different people; each pair once, at (lower unit, higher unit)."""
+    genuine_UL: NDArray[np.int64] = field(init=False)
+    """Of one person, both in the unit."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Begin with no pair."""
+        units = int(self.unit_N[-1]) + 1
+        self.impostor_UUL = np.zeros((units, units, self.levels), np.int64)
+        self.genuine_UL = np.zeros((units, self.levels), np.int64)
+
+    def add(self, block: Block) -> None:
+        """Count."""
+        row_R, column_C = self.unit_N[block.rows], self.unit_N[block.columns]
+        top, left = int(row_R[0]), int(column_C[0])
+        high, wide, width = int(row_R[-1]) - top + 1, int(column_C[-1]) - left + 1, 2 * self.levels + 1
+        if high * wide * width > DENSE * block.code_RC.size:
+            self._scatter(block, row_R, column_C)
+            return
+        base_RC = ((row_R - top) * wide)[:, None] + (column_C - left)
+        key_RC = np.multiply(base_RC, width, dtype=np.int32, casting="unsafe")
+        key_RC += block.code_RC
+        found = _bincount(key_RC, high * wide * width).reshape(high, wide, width)
+        same = np.arange(max(top, left), min(top + high, left + wide))
+        with self.lock:
+            self.impostor_UUL[top : top + high, left : left + wide] += found[..., : self.levels]
+            self.genuine_UL[same] += found[same - top, same - left, self.levels : -1]
+
+    def _scatter(self, block: Block, row_R: NDArray[np.int64], column_C: NDArray[np.int64]) -> None:
+        code = block.code_RC.astype(np.int64).ravel()
+        unit = (row_R[:, None] * len(self.genuine_UL) + column_C).ravel()
+        impostor = code < self.levels
+        genuine = (code >= self.levels) & (code < 2 * self.levels) & (row_R[:, None] == column_C).ravel()
+        with self.lock:
+            np.add.at(self.impostor_UUL.reshape(-1), unit[impostor] * self.levels + code[impostor], 1)
+            row = unit[genuine] % len(self.genuine_UL)
+            np.add.at(self.genuine_UL.reshape(-1), (row - 1) * self.levels + code[genuine], 1)
+
+
+def sweep(
+    vector_NE: NDArray[np.float32],
+    person_N: NDArray[np.int64],
+    levels: Levels,
+    counters: Sequence[Counter],
+    threads: int | None = None,
+) -> None:
+    """Give every pair of faces to the counters, once.
+
+    Args:
+        vector_NE: Unit vectors.
+        person_N: Whose face each is, in any order.
+        levels: Of similarity.
+        counters: What to count.
+        threads: To work on; all cores by default.
+    """
+    person_N = person_N.astype(np.int32)
+
+    def stripe(start: int) -> None:
+        _stripe(vector_NE, person_N, start, levels, counters)
+
+    for _ in each(stripe, range(0, len(person_N), ROWS), threads):
+        pass
+
+
+def _stripe(
+    vector_NE: NDArray[np.float32], person_N: NDArray[np.int32], start: int, levels: Levels, counters: Sequence[Counter]
+) -> None:
+    """Count the pairs of some rows with all faces after them."""
+    row_RE = vector_NE[start : start + ROWS]
+    product, cell = np.empty(len(row_RE) * COLUMNS, np.float32), np.empty(len(row_RE) * COLUMNS, np.int32)
+    code = np.empty(len(row_RE) * COLUMNS, np.uint8)
+    for left in range(start, len(person_N), COLUMNS):
+        column_CE = vector_NE[left : left + COLUMNS]
+        shape = len(row_RE), len(column_CE)
+        size = shape[0] * shape[1]
+        product_RC, cell_RC = product[:size].reshape(shape), cell[:size].reshape(shape)
+        code_RC = code[:size].reshape(shape)
+        np.matmul(row_RE, column_CE.T, out=product_RC)
+        pairs.cells(product_RC, cell_RC)
+        np.take(levels.table, cell_RC, out=code_RC, mode="clip")  # without a mode numpy buffers
+        rows, columns = slice(start, start + shape[0]), slice(left, left + shape[1])
+        same_RC = person_N[rows, None] == person_N[columns]
+        if same_RC.any():
+            np.add(code_RC, np.uint8(len(levels)), out=code_RC, where=same_RC)
+        if left < start + shape[0]:
+            late_RC = np.arange(rows.start, rows.stop)[:, None] >= np.arange(columns.start, columns.stop)
+            code_RC[late_RC] = 2 * len(levels)
+        for counter in counters:
+            counter.add(Block(rows, columns, code_RC))
+
+
+def _bincount(key: NDArray[np.int32], bins: int) -> NDArray[np.int64]:
+    """Return how often each number occurs; torch counts twice as fast as numpy."""
+    found: NDArray[np.int64] = torch.bincount(
+        torch.from_numpy(np.ascontiguousarray(key)).view(-1), minlength=bins
+    ).numpy()
+    return found
