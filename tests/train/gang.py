@@ -3,10 +3,12 @@
 A leader is started afresh, reads the modules once and forks the ranks: seconds less than starting each of them.
 """
 
+import atexit
+import functools
 import importlib
 import multiprocessing
-import shutil
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -21,33 +23,48 @@ Task = tuple[Callable[..., Any], int, tuple[Any, ...]]
 
 def play(tasks: list[Task], folder: Path) -> list[list[Any]]:
     """Return, for each task, what each rank answered; the tasks run one after another."""
-    leader = multiprocessing.get_context("spawn").Process(target=_lead, args=(tasks, folder))
-    leader.start()
-    leader.join(200)
-    if leader.is_alive():
-        leader.kill()
+    leader = _leader()
+    leader.send((tasks, folder))
+    if not leader.poll(200):
         raise TimeoutError("the ranks hang: one of them waits for another")
-    assert leader.exitcode == 0, "a rank failed; its error is on standard error"
-    answers = [
+    assert leader.recv() == 0, "a rank failed; its error is on standard error"
+    return [
         [torch.load(folder / f"{number}-{rank}.pt", weights_only=True) for rank in range(world)]
         for number, (_, world, _) in enumerate(tasks)
     ]
-    shutil.rmtree(folder)
-    return answers
 
 
-def _lead(tasks: list[Task], folder: Path) -> None:
+@functools.cache
+def _leader() -> Connection:
+    """Return the line to the leader, which serves all tests and goes when they do."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    context.Process(target=_lead, args=(theirs,)).start()
+    theirs.close()
+    atexit.register(ours.close)  # before multiprocessing waits for its processes: the last to register is called first
+    return ours
+
+
+def _lead(line: Connection) -> None:
     importlib.import_module("torch._dynamo")  # DistributedDataParallel reads it, for seconds: once, not in each
-    folder.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            tasks, folder = line.recv()
+        except EOFError:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        line.send(sum(_failures(number, task, folder) for number, task in enumerate(tasks)))
+
+
+def _failures(number: int, task: Task, folder: Path) -> int:
+    """Return how many ranks failed."""
     context = multiprocessing.get_context("fork")
-    for number, task in enumerate(tasks):
-        ranks = [context.Process(target=_follow, args=(number, task, rank, folder)) for rank in range(task[1])]
-        for each in ranks:
-            each.start()
-        for each in ranks:
-            each.join()
-        if any(each.exitcode for each in ranks):
-            raise SystemExit(1)
+    ranks = [context.Process(target=_follow, args=(number, task, rank, folder)) for rank in range(task[1])]
+    for each in ranks:
+        each.start()
+    for each in ranks:
+        each.join()
+    return sum(each.exitcode != 0 for each in ranks)
 
 
 def _follow(number: int, task: Task, rank: int, folder: Path) -> None:

@@ -96,11 +96,11 @@ def test_saved_and_loaded_it_goes_on_bit_by_bit(config: LossConfig, tmp_path: Pa
     steps(first, range(3))
     torch.save((first.state_dict(), [first.shard_state()]), tmp_path / "saved.pt")
     state, shards = torch.load(tmp_path / "saved.pt", weights_only=True)
-    second = Objective(config, DIM, PEOPLE, seed=99)
+    second = Objective(config, DIM, PEOPLE)
+    for weight in (*second.parameters(), *second.buffers()):
+        weight.data.zero_()
     second.load_state_dict(state)
     second.load_shards(shards)
-    if config.sampled:
-        second.loss.head = first.loss.head
     assert steps(second, range(3, 6)) == steps(first, range(3, 6))
 
 

@@ -23,7 +23,7 @@ class Tower(nn.Module):
 
 def slow_loss(loss: PairLoss, embedding: torch.Tensor, label: list[int]) -> float:
     """Return the mean over genuine pairs plus the mean over impostor pairs, pair by pair."""
-    scale, bias = float(loss.head.log_scale.exp()), float(loss.head.bias)
+    scale, bias = float(loss.head.log_scale.detach().exp()), float(loss.head.bias.detach())
     genuine, impostor = [], []
     for i in range(len(label)):
         for j in range(len(label)):

@@ -41,6 +41,9 @@ MEMORY: Final = 0.999
 FLAT: Final = 1e-12
 """Least squared sine: the margin has no slope at an angle of 0."""
 
+TINY: Final = 1e-8
+"""As Adam's: rows whose gradients are smaller than this hardly move."""
+
 ROW_STATE: Final = ("weight", "square", "moved")
 """What there is for each person."""
 
@@ -155,7 +158,7 @@ class PartialFC(nn.Module):
             square_UK = self.square_LK[row_U].lerp_(grad_UKE.square().mean(2), 1 - MEMORY)
             self.moved_LK[row_U], self.square_LK[row_U] = moved_UK, square_UK
             size_UK = (square_UK / (1 - MEMORY ** moved_UK.to(square_UK.dtype))).sqrt_()
-            grad_UKE = grad_UKE / (size_UK + 1e-12)[:, :, None]
+            grad_UKE = grad_UKE / (size_UK + TINY)[:, :, None]
         self.weight_LKE[row_U] = functional.normalize(self.weight_LKE[row_U] - lr * grad_UKE, dim=2)
 
     def shard_state(self) -> dict[str, Any]:
