@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -29,9 +29,11 @@ from omokage.errors import ConfigError, DatasetError, OmokageError, WorkError
 from omokage.flows.board import Board, Seen
 from omokage.flows.cluster import ClusterConfig, connected
 from omokage.flows.placing import Placing, nodes, placing
+from omokage.flows.tracked import finish, tell, tracker
 from omokage.ledger.version import Version, opened
 from omokage.progress import OnProgress, quietly
 from omokage.store import Dataset
+from omokage.tracking import place
 from omokage.train import run as runs
 from omokage.train import validate
 from omokage.train.batches import Batches
@@ -61,7 +63,10 @@ class TrainConfig(Recipe):
     max_failures: int = 3
     """Workers may die so often, and are started again from the last checkpoint; -1: without end."""
     tracking: str | None = None
-    """Where figures are tracked: an MLflow URI; "off" for nowhere. By default a database in the user's data folder."""
+    """Where figures are tracked: sqlite:///FILE.db, http://SERVER:PORT, or "off". By default MLFLOW_TRACKING_URI, else
+    a file in your data folder."""
+    experiment: str = "omokage"
+    """Name under which MLflow lists this training beside others."""
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
     def __post_init__(self) -> None:
@@ -120,10 +125,13 @@ def train(
         planned = plan(dataset, there, config)
         if (done := there.report()) is not None:
             return TrainReport(**done | {"warnings": (*done["warnings"], "this training had ended already")})
-        with connected(config.cluster):
-            where = placing(nodes(), config.workers, config.cluster.cpus, config.cluster.gpus)
-            fitted = fit(planned, config, where, on_progress, callbacks)
-        report = _report(planned, config, where, fitted, began)
+        with tracker(there, planned.head, config.tracking, config.experiment) as telling:
+            with connected(config.cluster):
+                where = placing(nodes(), config.workers, config.cluster.cpus, config.cluster.gpus)
+                fitted = fit(planned, config, where, on_progress, callbacks, lambda line: tell(telling, line))
+            report = _report(planned, config, where, fitted, began)
+            wrong = finish(telling, there, report)
+        report = replace(report, warnings=(*report.warnings, *([wrong] if wrong else []), *telling.warnings))
         there.folder.write(runs.REPORT, report.json().encode())
         return report
 
@@ -136,6 +144,7 @@ def plan(dataset: str, run: Run, config: TrainConfig) -> Plan:
     """
     data, version = opened(dataset)
     recipe = config.recipe
+    place.resolve(config.tracking)
     head = run.head()
     if head is not None:
         runs.check_same(head, data.folder.url, version, recipe, run.folder.url)
@@ -152,6 +161,7 @@ def plan(dataset: str, run: Run, config: TrainConfig) -> Plan:
         generation=data.head.generation,
         split_sha256=sha256,
         code=runs.code(),
+        key=os.urandom(16).hex(),
         notes=(*parted.notes, *notes),
     )
     torch.manual_seed(recipe.loop.seed)
@@ -342,6 +352,11 @@ def _tell(board: Any, context: Any) -> Callable[[dict[str, Any]], None]:
     return on_epoch
 
 
+def _tracked(uri: str | None) -> str | None:
+    store = place.resolve(uri)
+    return place.shown(store) if store else None
+
+
 def _report(planned: Plan, config: TrainConfig, where: Placing, fitted: Fitted, began: float) -> TrainReport:
     outcome, recipe, folder = fitted.outcome, planned.recipe, planned.run.folder
     people, faces = planned.counts()
@@ -370,5 +385,6 @@ def _report(planned: Plan, config: TrainConfig, where: Placing, fitted: Fitted, 
         images_per_second=round(sum(line["images"] for line in history) / seconds, 2),
         waiting=round(sum(line["waiting"] * line["seconds"] for line in history) / seconds, 4),
         licence=recipe.model.licence(),
+        tracked=_tracked(config.tracking),
         warnings=(*planned.head.notes, *outcome.notes),
     )

@@ -29,10 +29,10 @@ from omokage.train.chips import Chips
 from omokage.train.learner import Learner, Taken, finite
 from omokage.train.loader import Batch, Loader
 from omokage.train.recipe import Recipe
+from omokage.train.run import METRICS
 from omokage.train.split import labels
 from omokage.train.state import Checkpoint, Checkpoints, Position
 
-METRICS: Final = "metrics.jsonl"
 BEST: Final = "best.pt"
 BEST_FIGURES: Final = "best.json"
 LAST: Final = "last.pt"

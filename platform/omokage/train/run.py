@@ -37,7 +37,9 @@ HEAD: Final = "run.json"
 CONFIG: Final = "config.toml"
 SPLIT: Final = "split.parquet"
 START: Final = "start.pt"
+METRICS: Final = "metrics.jsonl"
 REPORT: Final = "report.json"
+LOCK: Final = ".lock"
 
 FORMAT: Final = 1
 
@@ -61,6 +63,8 @@ class RunHead:
     """What the run must keep to."""
     code: dict[str, str | None]
     """Version of omokage, and the commit of its checkout if it has one."""
+    key: str
+    """Drawn at random; what tells this run from all others, wherever it is tracked."""
     notes: tuple[str, ...] = ()
     """What a person should know of the split."""
 
@@ -134,6 +138,14 @@ class Run:
             raise DatasetError(f"{self.folder.place(REPORT)} is damaged: {error}; remove it") from error
         return said
 
+    def history(self) -> list[dict[str, Any]]:
+        """Return what each epoch gave that was told so far; the last may be told again, since its end was not kept."""
+        try:
+            lines = self.folder.read(METRICS).decode().splitlines()
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in lines]
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other trainings on this machine out of the run; a killed holder's lock is free at once.
@@ -158,9 +170,6 @@ class Run:
                     f"another training is at work in {self.folder.url}: wait for it, or stop it"
                 ) from error
             yield
-
-
-LOCK: Final = ".lock"
 
 
 def table_bytes(table: pa.Table) -> tuple[bytes, str]:

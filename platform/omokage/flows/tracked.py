@@ -1,0 +1,79 @@
+"""A training in MLflow and TensorBoard: told by the command, in one thread, whatever becomes of the workers."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from omokage.errors import OmokageError
+from omokage.tracking.model import OnnxModel
+from omokage.tracking.tracker import About, Tracker
+from omokage.train.export import CARD, DESCRIPTION, GRAPH, export
+from omokage.train.report import TrainReport
+from omokage.train.run import CONFIG, REPORT, Run, RunHead
+
+EVENTS: Final = "events"
+"""TensorBoard's files, below the run's folder."""
+
+MODEL: Final = "model"
+"""What is exported, below the run's folder."""
+
+
+@contextmanager
+def tracker(run: Run, head: RunHead, uri: str | None, experiment: str) -> Iterator[Tracker]:
+    """Yield what a training tells its figures, and tell it how the block ended.
+
+    Args:
+        run: The training's.
+        head: What it says of itself.
+        uri: Where it is tracked: ``omokage.tracking.place.resolve``.
+        experiment: That it belongs to.
+
+    Raises:
+        ConfigError: Nothing can be tracked there.
+    """
+    about = About(
+        name=run.folder.root.rpartition("/")[2],
+        key=head.key,
+        experiment=experiment,
+        where=run.folder.url,
+        dataset=head.dataset + (f"@{head.version}" if head.version else ""),
+        digest=head.version_sha256 or head.split_sha256,
+        commit=head.code["commit"] or "",
+        params=head.recipe,
+    )
+    events = Path(run.folder.place(EVENTS)) if run.folder.local else None
+    telling = Tracker.start(uri, about, events, first_step=1)
+    for line in run.history():  # all again: what a killed command did not tell is told now
+        tell(telling, line)
+    try:
+        yield telling
+    except BaseException as error:
+        telling.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+    telling.end("FINISHED")
+
+
+def tell(telling: Tracker, line: dict[str, Any]) -> None:
+    """Tell what an epoch gave."""
+    telling.log(line["epoch"], {name: value for name, value in line.items() if name != "epoch"})
+
+
+def finish(telling: Tracker, run: Run, report: TrainReport) -> str | None:
+    """Export the model into the run's folder, tell all that is known at the end, and return what went wrong."""
+    if report.best:
+        telling.best(report.best["metric"], report.best["value"], report.best["epoch"])
+    telling.file(CONFIG, run.folder.read(CONFIG))
+    telling.file(REPORT, report.json().encode())
+    with tempfile.TemporaryDirectory(prefix="omokage-export-") as scratch:
+        place = Path(scratch) / MODEL
+        try:
+            made = export(run.folder.url, str(place))
+        except OmokageError as error:
+            return f"the model was not exported: {error}"
+        for name in made.files:
+            run.folder.write(f"{MODEL}/{name}", (place / name).read_bytes())
+        extras = tuple(place / name for name in (DESCRIPTION, CARD))
+        telling.model(OnnxModel(file=place / GRAPH, name=telling.about.name, extras=extras))
+    return None
