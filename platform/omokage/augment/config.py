@@ -33,7 +33,7 @@ class AugmentConfig:
     """Largest turn to either side, in degrees, 0 to 180."""
 
     crop: float = 0.08
-    """Largest zoom (in or out) and shift of the picture, as a share of its side, 0 to 0.5."""
+    """Largest zoom in or out, as a share, 0 to 0.5; the picture shifts by up to half as much, in sides of it."""
 
     jitter: float = 0.25
     """Largest change of brightness, contrast and saturation as a share, 0 to 1; hue turns by up to a tenth of it."""

@@ -1,0 +1,194 @@
+"""The figures of training, each beside its peer, measured in one run.
+
+``python -m tests.bench.train [--only NAME …] [--out FILE] [--quick]``, from the root of the repository.
+
+Ours is the command line as a person starts it: one worker with two threads. The peers are in ``train_peers.py``; they
+and ours run in turns on the same two cores. The weights of lite0 are fetched once (``omokage weights``).
+
+Settings of ``unseen`` were chosen on people drawn from another seed than those who are judged here.
+"""
+
+import json
+import shutil
+import statistics
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.bench import inputs, watch
+from tests.bench.figures import Figure, measure, say
+from tests.bench.train_peers import rates
+
+from omokage.train.run import CONFIG, HEAD, SPLIT, START
+
+VERB = ("-c", "from omokage.cli import main; main()")
+
+BEGUN = (CONFIG, HEAD, SPLIT, START)
+"""Files of a training that has begun and taken no step."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Size:
+    """How much is measured."""
+
+    people: int = 24
+    pictures: int = 16
+    epochs: int = 4
+    steps: int = 8
+    rounds: int = 2
+    drawn: tuple[int, int] = (80, 30)
+    """People, and pictures of each, of whom three quarters train and one quarter is judged."""
+    unseen_epochs: int = 16
+    unseen_seconds: float = 600
+
+
+QUICK = Size(people=8, pictures=8, epochs=2, steps=2, rounds=1, drawn=(16, 8), unseen_epochs=2)
+
+
+def omokage(*words: str, seconds: float = 1800) -> tuple[dict[str, Any], watch.Seen]:
+    """Return the report of a verb, and what it used."""
+    seen = watch.run(watch.python(*VERB, *words, "--json"), seconds=seconds)
+    report: dict[str, Any] = json.loads(seen.output)
+    return report, seen
+
+
+def peer(way: str, where: Path, steps: int = 0) -> dict[str, Any]:
+    """Return what a peer reports."""
+    found: dict[str, Any] = json.loads(
+        watch.run(watch.python("-m", "tests.bench.train_peers", way, str(where), str(steps))).output
+    )
+    return found
+
+
+def dataset(people: int, pictures: int) -> Path:
+    """Return a dataset of drawn people; made once and kept."""
+    place = inputs.folder() / f"trained-{people}x{pictures}-320"
+    if not (place / "whole").exists():
+        shutil.rmtree(place, ignore_errors=True)
+        say(f"  making {place.name}")
+        omokage("ingest", str(inputs.drawn(people, pictures, 320)), str(place / "data"))
+        (place / "whole").touch()
+    return place / "data"
+
+
+def train(data: Path, run: Path, *words: str, seconds: float = 1800) -> tuple[dict[str, Any], watch.Seen]:
+    """Return the report of one worker's training with two threads, and what it used."""
+    return omokage("train", str(data), str(run), "--workers", "1", "--tracking", "off", *words, seconds=seconds)
+
+
+def again(run: Path, place: Path) -> Path:
+    """Return a training like another one that has ended, begun and no step taken."""
+    place.mkdir()
+    for name in BEGUN:
+        if (run / name).exists():
+            shutil.copy(run / name, place)
+    return place
+
+
+def speed(size: Size) -> list[Figure]:
+    """Measure images a second of the default network at 224 px: ours, in memory, without Ray, and a plain loop."""
+    data = dataset(size.people, size.pictures)
+    found: dict[str, list[float]] = {name: [] for name in ("ours", "memory", "bare", "plain")}
+    notes = []
+    with tempfile.TemporaryDirectory() as folder:
+        omokage("export", "imagefolder", str(data), f"{folder}/chips")
+        (Path(folder) / "chips/omokage.parquet").unlink()
+        for number in range(size.rounds):
+            run = Path(folder) / f"run{number}"
+            words = ("--from-scratch", "--epochs", str(size.epochs), "--val-share", "0", "--test-share", "0")
+            report, seen = train(data, run, *words)
+            measured: dict[str, Callable[[], float]] = {
+                "ours": lambda run=run: statistics.median(rates(run)),  # type: ignore[misc]
+                "memory": lambda run=run: peer("memory", run, size.steps)["rate"],  # type: ignore[misc]
+                "bare": lambda run=run, number=number: statistics.median(  # type: ignore[misc]
+                    peer("bare", again(run, Path(folder) / f"bare{number}"))["rates"]
+                ),
+                "plain": lambda: peer("plain", Path(folder) / "chips", size.steps)["rate"],
+            }
+            for name, measures in measured.items():
+                found[name].append(measures())
+                say(f"  {name}: {found[name][-1]:.2f} images/s")
+            notes.append(
+                f"round {number + 1}: "
+                + ", ".join(f"{name} {each[-1]:.2f}" for name, each in found.items())
+                + f" images/s; waiting {report['waiting']:.2%}, start-up {report['start_seconds']:.1f} s, "
+                f"whole command {seen.seconds:.0f} s"
+            )
+    rate = {name: statistics.median(each) for name, each in found.items()}
+    what = f"{report['backbone']} at 224 px, batches of 64, {report['precision']}: images/s"
+
+    def beside(other: str, words: str, least: float) -> Figure:
+        return Figure(
+            what=f"{what}, {words}",
+            peer=f"{rate[other]:.2f}",
+            ours=f"{rate['ours']:.2f}",
+            ratio=rate["ours"] / rate[other],
+            least=least,
+            notes=tuple(notes) if other == "memory" else (),
+        )
+
+    return [
+        beside("memory", "against the same step on tensors in memory", 0.95),
+        beside("plain", "against ImageFolder, DataLoader, torchvision, triplets", 1.15),
+        beside("bare", "against the same loop without Ray", 0.98),
+    ]
+
+
+def unseen(size: Size) -> list[Figure]:
+    """Measure how well people are told apart whom a short training on a CPU has not seen."""
+    people, pictures = size.drawn
+    data = dataset(people, pictures)
+    words = ("--backbone", "tf_efficientnet_lite0", "--weights", "efficientnet-lite0", "--input-size", "112")
+    words += ("--epochs", str(size.unseen_epochs), "--val-share", "0", "--test-share", "0.25")
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        report, seen = train(data, run, *words)
+        found = peer("judge", run)
+    trained, untrained, encoder = (found[name] for name in ("trained", "untrained", "encoder"))
+    what = f"{report['people']['train']} drawn people train, {found['people']} unseen are told apart"
+
+    def told(figures: dict[str, float]) -> str:
+        return f"AUC {figures['auc']:.4f}, EER {figures['eer']:.4f}, TAR at FMR 1e-2 {figures['tar']:.4f}"
+
+    note = (
+        f"{report['epochs']} epochs of {report['faces']['train']:,} faces, {report['images_per_second']:.1f} images/s, "
+        f"{report['loss']}, waiting {report['waiting']:.2%}; whole command {seen.seconds:.0f} s"
+    )
+    return [
+        Figure(
+            what=f"{what}: AUC",
+            peer="0.95",
+            ours=told(trained),
+            ratio=trained["auc"],
+            least=0.95,
+            notes=(note, f"the dataset's encoder (SFace) on the same faces: {told(encoder)}"),
+        ),
+        Figure(
+            what=f"{what}: AUC above that of the network before training",
+            peer=told(untrained),
+            ours=f"{trained['auc'] - untrained['auc']:+.4f}",
+            ratio=trained["auc"] - untrained["auc"],
+            least=0.05,
+        ),
+        Figure(
+            what=f"{what}: seconds of the whole command",
+            peer=f"{size.unseen_seconds:.0f} s",
+            ours=f"{seen.seconds:.0f} s",
+            ratio=seen.seconds / size.unseen_seconds,
+            most=1,
+        ),
+    ]
+
+
+FIGURES = {"speed": speed, "unseen": unseen}
+
+
+def main() -> None:
+    """Measure."""
+    measure("train", FIGURES, Size(), QUICK)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""What training is measured against, each in a process of its own that prints one JSON object.
+
+``python -m tests.bench.train_peers WAY WHERE [STEPS]``:
+
+- ``plain FOLDER``: the single-file loop that people write today, over a folder a person: ImageFolder, DataLoader with
+  two workers, transforms of torchvision, a triplet loss of pytorch-metric-learning, Adam.
+- ``memory RUN``: our network, loss and optimiser, on batches that lie in memory as the network takes them.
+- ``bare RUN``: our whole loop, called as a function: no Ray.
+- ``judge RUN``: how well the last model of a training tells its test part apart, and the network that it started from,
+  and the encoder of the dataset.
+
+RUN is the folder of a training that ``omokage train`` has begun or ended.
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from pytorch_metric_learning.losses import TripletMarginLoss
+from pytorch_metric_learning.samplers import MPerClassSampler
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+
+from omokage import config as settings
+from omokage.evaluate.verification import Verification, verification
+from omokage.store import Dataset
+from omokage.train.batches import Batches
+from omokage.train.chips import Chips
+from omokage.train.learner import Learner
+from omokage.train.loader import Batch, Loader
+from omokage.train.loop import LAST, METRICS, Lesson
+from omokage.train.loop import train as teach
+from omokage.train.model import Embedder
+from omokage.train.recipe import Recipe
+from omokage.train.run import HEAD, Run
+from omokage.train.split import labels
+from omokage.train.state import loaded
+
+BACKBONE = "tf_efficientnetv2_b0"
+SIDE, DIM, BATCH, OF_EACH = 224, 512, 64, 4
+WARM_UP = 2
+"""Steps before the clock starts."""
+
+THREADS = 2
+
+
+def plain(where: str, steps: int) -> dict[str, Any]:
+    """Train with what is at hand, and return images a second."""
+    import timm
+
+    changed = transforms.Compose(
+        [
+            transforms.RandomHorizontalFlip(),
+            transforms.RandomRotation(8),
+            transforms.RandomResizedCrop(SIDE, scale=(0.85, 1.0)),
+            transforms.ColorJitter(0.25, 0.25, 0.25, 0.025),
+            transforms.ToTensor(),
+            transforms.Normalize([0.5] * 3, [0.5] * 3),
+        ]
+    )
+    data = ImageFolder(where, changed)
+    sampler = MPerClassSampler(data.targets, OF_EACH, BATCH, length_before_new_iter=BATCH * (steps + WARM_UP))
+    loader = DataLoader(data, BATCH, sampler=sampler, num_workers=2)
+    network = timm.create_model(BACKBONE, pretrained=False, num_classes=DIM)
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
+    criterion = TripletMarginLoss()
+    times = [time.perf_counter()]
+    for pixels, label in loader:
+        optimiser.zero_grad()
+        criterion(nn.functional.normalize(network(pixels)), label).backward()
+        optimiser.step()
+        times.append(time.perf_counter())
+    return _rate(times, BATCH)
+
+
+def memory(where: str, steps: int) -> dict[str, Any]:
+    """Take our steps on batches in memory, and return images a second."""
+    lesson = _lesson(where)
+    train_N, people = labels(lesson.table, "train")
+    learner = _InMemory(lesson.recipe, len(people), steps, lesson.device, lesson.start)
+    some = Batches(train_N, lesson.recipe.batches, 0)
+    rows = [row_B for number in range(1 + steps // some.steps) for row_B in some.epoch(number)][: steps + WARM_UP]
+    loader = Loader(lesson.chips, train_N, learner.embedder.input.size, THREADS)
+    batches = list(loader(rows))
+    learner.ready = {id(batch): learner.made(batch) for batch in batches}
+    times = [time.perf_counter()]
+    for batch in batches:
+        learner.step([batch], torch.Generator()).loss.item()
+        times.append(time.perf_counter())
+    return _rate(times, len(batches[0].rows))
+
+
+class _InMemory(Learner):
+    """A learner whose batches were made ready before."""
+
+    ready: dict[int, Tensor]
+
+    def made(self, batch: Batch) -> Tensor:
+        return super().prepared(batch, torch.Generator().manual_seed(0))
+
+    def prepared(self, batch: Batch, generator: torch.Generator | None = None) -> Tensor:
+        return self.ready[id(batch)]
+
+
+def bare(where: str, steps: int) -> dict[str, Any]:
+    """Run our loop to its end without Ray, and return images a second of each epoch but the first."""
+    began = time.perf_counter()
+    teach(_lesson(where))
+    return {"rates": rates(Path(where)), "seconds": time.perf_counter() - began}
+
+
+def rates(run: Path) -> list[float]:
+    """Return images a second of each epoch of a training but the first, in which memory is first asked for."""
+    lines = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
+    return [line["images_per_second"] for line in lines[1:]]
+
+
+def judge(where: str, steps: int) -> dict[str, Any]:
+    """Return the figures of the last model, of the network that it started from, and of the dataset's encoder."""
+    lesson = _lesson(where)
+    test_N, people = labels(lesson.table, "test")
+    row_N = np.flatnonzero(test_N >= 0)
+    said = loaded(lesson.folder, LAST)
+    found: dict[str, Any] = {"people": len(people), "faces": len(row_N)}
+    for name, state in (("trained", said["model"]), ("untrained", lesson.start)):
+        torch.manual_seed(lesson.recipe.loop.seed)
+        network = Embedder(lesson.recipe.model)
+        if state is not None:
+            network.load_state_dict(state)
+        loader = Loader(lesson.chips, test_N, network.input.size, THREADS)
+        embedding_NE = torch.cat(list(_embedded(network.eval(), loader, row_N)))
+        found[name] = _figures(verification(embedding_NE.numpy(), test_N[row_N]))
+    head = Run.at(where).head()
+    assert head is not None
+    faces = pa.concat_tables(Dataset.open(head.dataset).faces(["face_id", "embedding"]))
+    order = {face: row for row, face in enumerate(faces["face_id"].to_pylist())}
+    picked = [order[lesson.chips.face_id(int(row))] for row in row_N]
+    vector_NE = np.array(faces["embedding"].take(picked).to_pylist(), np.float32)
+    found["encoder"] = _figures(verification(vector_NE, test_N[row_N]))
+    return found
+
+
+def _figures(found: Verification) -> dict[str, float]:
+    return {"auc": found.auc, "eer": found.eer, "tar": found.tar_at(1e-2) or 0.0}
+
+
+@torch.no_grad()
+def _embedded(network: Embedder, loader: Loader, row_N: NDArray[np.int64]) -> Iterator[Tensor]:
+    for batch in loader((row_N[at : at + BATCH] for at in range(0, len(row_N), BATCH)), replace=False):
+        yield network(network.normalised(batch.pixels_BCHW.float() / 255))
+
+
+def _lesson(where: str) -> Lesson:
+    """Return what a worker of ``omokage train`` would have been given."""
+    run = Run.at(where)
+    head = run.head()
+    assert head is not None, f"{where} is no training"
+    table = run.split(head)
+    return Lesson(
+        recipe=settings.from_dict(Recipe, head.recipe, HEAD),
+        table=table,
+        chips=Chips(Dataset.open(head.dataset), table),
+        folder=run.folder,
+        token="0" * 8,
+        device=torch.device("cpu"),
+        threads=THREADS,
+        start=run.start(),
+    )
+
+
+def _rate(times: list[float], size: int) -> dict[str, Any]:
+    """Return the rate of the steps after the first ones: by all of their time, and by the median step."""
+    steps = np.diff(times)[WARM_UP:]
+    return {"rate": size * len(steps) / float(steps.sum()), "median": size / statistics.median(steps.tolist())}
+
+
+WAYS: dict[str, Callable[[str, int], dict[str, Any]]] = {"plain": plain, "memory": memory, "bare": bare, "judge": judge}
+
+
+def main() -> None:
+    """Run one peer."""
+    way, where, *steps = sys.argv[1:]
+    torch.set_num_threads(THREADS)
+    sys.stdout.write(json.dumps(WAYS[way](where, int(steps[0]) if steps else 0)))
+
+
+if __name__ == "__main__":
+    main()
