@@ -6,11 +6,13 @@ import time
 from pathlib import Path
 
 import cv2
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from moto.server import ThreadedMotoServer
 
 from children import CHILDREN
 from crowd import Crowd
@@ -29,6 +31,7 @@ from omokage.vision import codec
 from trees import HOSTILE, files, known, plant
 
 FEW = CopiesConfig(lens="-0.1:0.1:0.1", jitter=2)
+BUCKET = "augmented"
 CLAIM, LIST = "omokage-augment.json", "omokage-augment.parquet"
 
 
@@ -45,6 +48,22 @@ def data(tmp_path_factory):
     ]
     Ledger.of(data.folder).append(decided, "a test")
     return data
+
+
+@pytest.fixture
+def bucket():
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
+        patch.setenv("AWS_ACCESS_KEY_ID", "a")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+        fsspec.filesystem("s3").clear_instance_cache()
+        files = fsspec.filesystem("s3", use_listings_cache=False)
+        files.mkdir(BUCKET)
+        yield files
+        files.clear_instance_cache()
+    server.stop()
 
 
 def to(out, data, config=FEW, at="", **more):
@@ -204,6 +223,17 @@ def test_a_full_disk_says_how_to_go_on(data, tmp_path, monkeypatch):
     monkeypatch.setattr(OnDisk, "write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(WorkError, match="same command goes on from here"):
         to(tmp_path / "out", data)
+
+
+def test_behind_a_url_as_on_a_disk(data, tmp_path, bucket):
+    to(tmp_path / "out", data)
+    for written_now in (76, 0):
+        report = augmented(Asked.at(data.folder.url), f"s3://{BUCKET}/out", FEW)
+        assert (report.files, report.written) == (76, written_now)
+    found = {path.removeprefix(f"{BUCKET}/out/"): bucket.cat_file(path) for path in bucket.find(f"{BUCKET}/out")}
+    assert {name: hashlib.sha256(content).hexdigest() for name, content in found.items()} == sums(tmp_path / "out")
+    with pytest.raises(ConfigError, match="copies of other"):
+        augmented(Asked.at(data.folder.url), f"s3://{BUCKET}/out", CopiesConfig(jitter=1))
 
 
 def test_the_verb(data, tmp_path):

@@ -44,7 +44,7 @@ class Size:
     unseen_seconds: float = 600
 
 
-QUICK = Size(people=8, pictures=8, epochs=2, steps=2, rounds=1, drawn=(16, 8), unseen_epochs=2)
+QUICK = Size(people=16, pictures=8, epochs=2, steps=1, rounds=1, drawn=(24, 8), unseen_epochs=2)
 
 
 def omokage(*words: str, seconds: float = 1800) -> tuple[dict[str, Any], watch.Seen]:
