@@ -54,3 +54,12 @@ def test_float32_codes_are_the_vectors():
     coder = Coder.fit("float32", vectors_ND)
     codes, error = coder.encode(vectors_ND)
     assert np.array_equal(codes, vectors_ND) and error == 0 and coder.unit == 1
+
+
+@pytest.mark.parametrize("kind", ["int8", "float32"])
+def test_decoding_undoes_the_rotation(kind):
+    vectors_ND = unit(np.random.default_rng(4).standard_normal((700, 72)))
+    coder = Coder.fit(kind, vectors_ND)
+    codes_NE, error = coder.encode(vectors_ND)
+    back_ND = coder.decode(codes_NE.astype(np.float32))
+    assert np.linalg.norm(back_ND - vectors_ND, axis=1).max() <= error + 1e-5

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -13,10 +14,11 @@ from omokage.curate.gallery import labelled
 from omokage.flows import vectors
 from omokage.index import lists as training
 from omokage.index import plan
-from omokage.index.around import STRAY, Around, People, stray_lists, summed
-from omokage.index.build import Assign, beside
+from omokage.index.around import STRAY, Around, People, stray_lists
+from omokage.index.build import Assign, Builder
 from omokage.index.coder import Coder
 from omokage.index.lists import Assigner
+from omokage.index.segment import released
 from omokage.index.threads import each
 from omokage.progress import OnProgress, told
 from omokage.shards import Shard
@@ -33,87 +35,104 @@ ROOM: Final = 1.3
 
 
 @dataclass(frozen=True)
-class Centres:
-    """Lists, and what finds the lists of the faces that they were made for."""
+class Source:
+    """Faces of some shards, which are about to become a segment."""
 
-    coder: Coder
+    data: Dataset
+    shards: list[Shard]
+    label_N: NDArray[np.int32]
+    names: list[str]
+    """Identity of each label."""
+    on_progress: OnProgress
+
+    @classmethod
+    def of(cls, data: Dataset, shards: list[Shard], on_progress: OnProgress) -> "Source":
+        """Return the faces of shards, with labels by name, whether their vectors can be used or not."""
+        identity = pa.concat_tables(vectors.tables(data, shards, ["identity"]))["identity"]
+        return cls(data, shards, *labelled(identity, np.ones(len(identity), bool)), on_progress)
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the vectors, as they are stored."""
+        return told(vectors.blocks(self.data, self.shards), len(self.label_N), "faces", self.on_progress)
+
+
+@dataclass(frozen=True)
+class Centres:
+    """Lists, what finds the lists of the faces that they were made for, and the segment of these, encoded."""
+
     centroids_LD: NDArray[np.float32]
     floor: float
     """Product of codes from which a face can probe a list."""
     assign: Assign
+    builder: Builder
 
     @property
     def name(self) -> str:
         """The same for the same lists."""
-        return hashlib.sha256(repr(self.coder).encode() + self.centroids_LD.tobytes()).hexdigest()[:16]
+        return hashlib.sha256(repr(self.builder.coder).encode() + self.centroids_LD.tobytes()).hexdigest()[:16]
 
 
-def centres(
-    data: Dataset, shards: list[Shard], people: int, speed: plan.Speed, lists: int | None, on_progress: OnProgress
-) -> Centres:
-    """Return lists for the faces of some shards; ``lists`` by k-means, or as many as suit, by what suits.
+def centres(source: Source, people: int, speed: plan.Speed, lists: int | None, scratch: Path) -> Centres:
+    """Return lists for some faces; ``lists`` by k-means, or as many as suit, by what suits.
 
     The same faces give the same lists, whatever shards they are in.
     """
-    faces = sum(shard.faces for shard in shards)
+    data, shards, faces = source.data, source.shards, len(source.label_N)
     chance_N = vectors.chances(data, shards)
     chosen = lists or plan.choose_lists(faces, people, data.dim, speed.pairs)
-    if lists is None and chosen > 1 and plan.around_people(faces, people, data.dim):
-        return _around(data, shards, speed, chance_N, on_progress)
-    sample_ND, _ = vectors.sample(data, shards, chance_N, max(SAMPLE, training.sampled(chosen)))
+    around = lists is None and chosen > 1 and plan.around_people(faces, people, data.dim)
+    count = SAMPLE if around else max(SAMPLE, training.sampled(chosen))
+    sample_ND, row_n = vectors.sample(data, shards, chance_N, count)
     coder = Coder.fit(speed.kind, sample_ND)
+    builder = Builder(scratch, coder, source.label_N)
+    if around:
+        return _around(source, builder, chance_N, coder.encode(sample_ND)[0], row_n)
     centroids = training.train(sample_ND, chosen)
-    floor = _floor(coder, sample_ND, centroids)
-    return Centres(coder, centroids, floor, Assigner(coder, centroids, floor))
+    floor = training.floor_of(coder.encode(sample_ND)[0], coder.encode(centroids)[0])
+    builder.encode(source.blocks())
+    return Centres(centroids, floor, Assigner(coder, centroids, floor), builder)
 
 
 def _around(
-    data: Dataset, shards: list[Shard], speed: plan.Speed, chance_N: NDArray[np.float64], on_progress: OnProgress
-) -> Centres:
-    """Return a list for each person, in the order of names, and lists for strays."""
-    identity = pa.concat_tables(vectors.tables(data, shards, ["identity"]))["identity"]
-    label_N, names = labelled(identity, np.ones(len(chance_N), bool))
-    people = People(len(names), data.dim)
-    for some in each(
-        lambda faces: summed(*faces),
-        beside(told(vectors.blocks(data, shards), len(label_N), "faces for means", on_progress), label_N),
-    ):
-        people.add(*some)
-    people.done()
-    sample_ND, rows = vectors.sample(data, shards, chance_N, SAMPLE)
-    people.look(sample_ND, label_N[rows])
-    coder = Coder.fit(speed.kind, sample_ND)
-    extra = stray_lists(len(names))
-    again = told(vectors.blocks(data, shards), len(label_N), "faces for strays", on_progress)
-    strays_ND = _strays(again, people, label_N, chance_N, extra * POINTS)
-    extra = min(extra, len(strays_ND) // 2)
-    centroids = np.concatenate([people.mean_PD, training.train(strays_ND, extra)]) if extra > 1 else people.mean_PD
-    floor = _floor(coder, sample_ND, centroids)
-    return Centres(coder, centroids, floor, Around(coder, centroids, people, floor))
-
-
-def _floor(coder: Coder, sample_ND: NDArray[np.float32], centroids: NDArray[np.float32]) -> float:
-    return training.floor_of(coder.encode(sample_ND)[0], coder.encode(centroids)[0])
-
-
-def _strays(
-    blocks: Iterator[NDArray[np.float32]],
-    people: People,
-    label_N: NDArray[np.int32],
+    source: Source,
+    builder: Builder,
     chance_N: NDArray[np.float64],
-    count: int,
-) -> NDArray[np.float32]:
-    """Return the vectors of about ``count`` strays, the least of their chances first."""
+    sample_nE: NDArray[np.int8] | NDArray[np.float32],
+    row_n: NDArray[np.int64],
+) -> Centres:
+    """Return a list for each person, in the order of names, and lists for strays.
+
+    Args:
+        source: The faces.
+        builder: Takes them.
+        chance_N: Of each face to be in a sample, [0, 1): the smaller, the sooner.
+        sample_nE: Codes of a sample.
+        row_n: Its rows.
+    """
+    people = People(len(source.names), builder.coder)
+    builder.encode(source.blocks(), people.add)
+    people.done()
+    people.look(sample_nE, source.label_N[row_n])
+    extra = stray_lists(len(source.names))
+    strays_nD = builder.vectors_ND[_strays(builder, people, chance_N, extra * POINTS)]
+    extra = min(extra, len(strays_nD) // 2)
+    centroids = people.centroids()
+    if extra > 1:
+        centroids = np.concatenate([centroids, training.train(strays_nD, extra)])
+    floor = training.floor_of(sample_nE, builder.coder.encode(centroids)[0])
+    return Centres(centroids, floor, Around(builder.coder, centroids, people, floor), builder)
+
+
+def _strays(builder: Builder, people: People, chance_N: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """Return the rows of about ``count`` strays, the least of their chances first."""
     share = ROOM * count / (STRAY * max(1, len(chance_N)))
+    row_N = np.flatnonzero((chance_N <= share) & builder.usable_N)
 
-    def some(faces: tuple[NDArray[np.float32], NDArray[np.int64]]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        vectors_BD, row_B = faces
-        mine = np.flatnonzero((chance_N[row_B] <= share) & vectors_BD.any(1))
-        own = people.own(vectors_BD[mine], label_N[row_B[mine]])
-        mine = mine[people.strays(own, label_N[row_B[mine]])]
-        return vectors_BD[mine], row_B[mine]
+    def some(start: int) -> NDArray[np.int64]:
+        mine = row_N[start : start + vectors.BLOCK]
+        label_n = builder.label_N[mine]
+        return mine[people.strays(people.own(builder.codes_NE[mine], label_n), label_n)]
 
-    parts = list(each(some, beside(blocks, np.arange(len(label_N)))))
-    first = np.argsort(np.concatenate([chance_N[row_n] for _, row_n in parts]), kind="stable")[:count]
-    strays_ND: NDArray[np.float32] = np.concatenate([vectors_nD for vectors_nD, _ in parts])[first]
-    return strays_ND
+    row_n = np.concatenate([np.zeros(0, np.int64), *each(some, range(0, len(row_N), vectors.BLOCK))])
+    released(builder.codes_NE)
+    return row_n[np.argsort(chance_N[row_n], kind="stable")[:count]]

@@ -6,9 +6,7 @@ When the faces have grown fourfold since the lists were made, or a quarter of th
 
 import hashlib
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final
 
 import numpy as np
@@ -18,7 +16,7 @@ from numpy.typing import NDArray
 from omokage.curate.gallery import COLUMNS, Gallery, labelled, ranked
 from omokage.errors import DatasetError
 from omokage.flows import vectors
-from omokage.flows.centres import centres
+from omokage.flows.centres import Source, centres
 from omokage.flows.workspace import IndexHead, Part, Workspace
 from omokage.index import plan
 from omokage.index.build import Assign, Builder
@@ -26,7 +24,7 @@ from omokage.index.faces import Faces
 from omokage.index.lists import Assigner, within
 from omokage.index.segment import FACES
 from omokage.index.threads import cores
-from omokage.progress import OnProgress, quietly, told
+from omokage.progress import OnProgress, quietly
 from omokage.report import IndexReport
 from omokage.shards import Shard, read_table
 from omokage.store import Dataset
@@ -77,15 +75,9 @@ def up_to_date(
     if fresh:
         if head is None:
             work.clear()
-            made = centres(data, shards, people(data), speed, lists, on_progress)
-            work.save(f"centroids-{made.name}", made.centroids_LD)
-            count = sum(shard.faces for shard in shards)
-            head = IndexHead(
-                data.head.recipe["encoder"], made.coder, len(made.centroids_LD), made.name, made.floor, count
-            )
-            part = _segment(data, work, head, fresh, lambda: made.assign, on_progress)
+            head, part = _first(work, Source.of(data, shards, on_progress), speed, lists)
         else:
-            part = _segment(data, work, head, fresh, partial(_assigner, work, head), on_progress)
+            part = _segment(work, head, Source.of(data, fresh, on_progress))
         head = replace(head, parts=(*head.parts, part))
         work.write(head)
         work.sweep(head)
@@ -131,40 +123,47 @@ def people(data: Dataset) -> int:
     return len(set(data.manifest()["identity"].unique().to_pylist()) - {None})
 
 
-def _segment(
-    data: Dataset,
-    work: Workspace,
-    head: IndexHead,
-    shards: list[Shard],
-    assign: Callable[[], Assign],
-    on_progress: OnProgress,
-) -> Part:
-    """Return the segment of some shards, written."""
-    name = hashlib.sha256(" ".join([head.centres, *(shard.name for shard in shards)]).encode()).hexdigest()[:20]
-    part = Part(name, sum(shard.faces for shard in shards), tuple(shard.name for shard in shards))
-    if work.place(name).exists():
+def _first(work: Workspace, source: Source, speed: plan.Speed, lists: int | None) -> tuple[IndexHead, Part]:
+    """Return the head of a new index, without parts, and its first segment, written."""
+    made = centres(source, people(source.data), speed, lists, work.scratch("new"))
+    work.save(f"centroids-{made.name}", made.centroids_LD)
+    encoder, faces = source.data.head.recipe["encoder"], len(source.label_N)
+    head = IndexHead(encoder, made.builder.coder, len(made.centroids_LD), made.name, made.floor, faces)
+    return head, _written(work, head, source, made.builder, made.assign)
+
+
+def _segment(work: Workspace, head: IndexHead, source: Source) -> Part:
+    """Return the segment of faces in the lists of an index, written."""
+    part = _part(head, source)
+    if work.place(part.name).exists():
         return part  # of a run that was stopped
-    scratch = work.scratch(name)
-    builder = Builder(scratch, head.coder, head.lists, assign())
-    table = pa.concat_tables(vectors.tables(data, shards, COLUMNS))
-    label_N, _ = labelled(table["identity"], np.ones(table.num_rows, bool))
-    blocks = told(vectors.blocks(data, shards), part.faces, "faces", on_progress)
-    order_N = builder.write(blocks, label_N, ranked(table["face_id"]))
-    counts = [shard.faces for shard in shards]
-    builder.save("shards", np.repeat(np.arange(len(shards)), counts)[order_N].astype(np.int32))
+    builder = Builder(work.scratch(part.name), head.coder, source.label_N)
+    builder.encode(source.blocks())
+    assign = Assigner(head.coder, work.load(f"centroids-{head.centres}"), head.floor)
+    return _written(work, head, source, builder, assign)
+
+
+def _part(head: IndexHead, source: Source) -> Part:
+    names = tuple(shard.name for shard in source.shards)
+    name = hashlib.sha256(" ".join([head.centres, *names]).encode()).hexdigest()[:20]
+    return Part(name, len(source.label_N), names)
+
+
+def _written(work: Workspace, head: IndexHead, source: Source, builder: Builder, assign: Assign) -> Part:
+    """Return the segment of faces that are encoded already."""
+    part = _part(head, source)
+    table = pa.concat_tables(vectors.tables(source.data, source.shards, COLUMNS))
+    order_N = builder.order(assign, head.lists, ranked(table["face_id"]))
+    counts = [shard.faces for shard in source.shards]
+    builder.save("shards", np.repeat(np.arange(len(counts)), counts)[order_N].astype(np.int32))
     builder.save("shard_rows", within(np.array(counts))[order_N].astype(np.int32))
     table = table.combine_chunks()
-    with pa.OSFile(str(scratch / FACES), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+    with pa.OSFile(str(builder.folder / FACES), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         for start in range(0, len(order_N), TAKEN):
             writer.write_table(table.take(pa.array(order_N[start : start + TAKEN])))
-    builder.finish(work.place(name))
-    work.publish(name)
+    builder.finish(work.place(part.name))
+    work.publish(part.name)
     return part
-
-
-def _assigner(work: Workspace, head: IndexHead) -> Assigner:
-    """Return what finds the lists of any faces."""
-    return Assigner(head.coder, work.load(f"centroids-{head.centres}"), head.floor)
 
 
 def _open(data: Dataset, work: Workspace, head: IndexHead, added: int) -> Index:
@@ -195,7 +194,7 @@ def guest(here: Index, other: Dataset, on_progress: OnProgress = quietly) -> Ind
     shards = [shard for shard in other.head.shards if shard.faces]
     if not shards:
         raise DatasetError(f"{other.folder.url} has no faces: run omokage ingest first")
-    part = _segment(other, here.work, here.head, shards, partial(_assigner, here.work, here.head), on_progress)
+    part = _segment(here.work, here.head, Source.of(other, shards, on_progress))
     return _open(other, here.work, replace(here.head, parts=(part,)), part.faces)
 
 

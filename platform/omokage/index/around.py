@@ -10,6 +10,7 @@ Shape key: N faces, B faces of a block, P people, L lists, D numbers of a vector
 """
 
 from collections.abc import Iterator
+from threading import Lock
 from typing import Final
 
 import numpy as np
@@ -35,38 +36,48 @@ MOST_EXTRA: Final = 20_000
 """Lists for strays, for each person; and at most, since k-means of more takes longer than all the rest."""
 
 GRID: Final = np.float32(1 << 12)
-"""Steps of 1 in which vectors are rounded for their sums: 2^12 of them add up to 2^24, which a float32 holds."""
+"""Steps of 1 in which float32 codes are rounded for their sums: 2^12 of them add up to 2^24, which a float32 holds."""
 
 
 class People:
-    """The means of people, and how typical a face is of its person."""
+    """The means of people, by codes, and how typical a face is of its person."""
 
-    def __init__(self, people: int, dim: int) -> None:
-        self.sum_PD = np.zeros((people, dim))  # in double: exact, see summed
+    def __init__(self, people: int, coder: Coder) -> None:
+        self.coder = coder
+        self.sum_PE = np.zeros((people, coder.length))  # in double: exact, see summed
         self.count_P = np.zeros(people, np.int64)
         self.typical = -1.0
         """Similarity to the rest of its person from which a face is no stray."""
+        self._adding = Lock()
 
-    def add(self, label_R: NDArray[np.int32], count_R: NDArray[np.intp], sum_RD: NDArray[np.float32]) -> None:
-        """Count in what ``summed`` returned of some faces."""
-        self.sum_PD[label_R] += sum_RD
-        self.count_P[label_R] += count_R
+    def add(self, codes_BE: NDArray[np.int8] | NDArray[np.float32], label_B: NDArray[np.int32]) -> None:
+        """Count faces in, up to 2^12 at once and in any order; negative labels are nobody's. Threads may call it."""
+        label_R, count_R, sum_RE = summed(codes_BE, label_B)
+        with self._adding:
+            self.sum_PE[label_R] += sum_RE
+            self.count_P[label_R] += count_R
 
     def done(self) -> None:
         """Work out means, when all faces are counted in."""
-        self.length_P = np.sqrt(np.einsum("pd,pd->p", self.sum_PD, self.sum_PD)).astype(np.float32)
-        self.mean_PD = (self.sum_PD / self.length_P[:, None].clip(1e-12)).astype(np.float32)
+        length_P = np.sqrt(np.vecdot(self.sum_PE, self.sum_PE))
+        self.length_P = (length_P * np.sqrt(self.coder.unit)).astype(np.float32)
+        self.mean_PE = (self.sum_PE / length_P[:, None].clip(1e-12)).astype(np.float32)
 
-    def look(self, vectors_ND: NDArray[np.float32], label_N: NDArray[np.int32]) -> None:
+    def centroids(self) -> NDArray[np.float32]:
+        """Return the mean vectors of people, at unit length, shape (P, D)."""
+        return self.coder.decode(self.mean_PE / np.float32(np.sqrt(self.coder.unit)))
+
+    def look(self, codes_NE: NDArray[np.int8] | NDArray[np.float32], label_N: NDArray[np.int32]) -> None:
         """Learn from a sample of faces how typical faces are."""
         known = label_N >= 0
         if known.any():
-            rest_N = self.rest(self.own(vectors_ND[known], label_N[known]), label_N[known])
+            rest_N = self.rest(self.own(codes_NE[known], label_N[known]), label_N[known])
             self.typical = float(np.quantile(rest_N, STRAY))
 
-    def own(self, vectors_ND: NDArray[np.float32], label_N: NDArray[np.int32]) -> NDArray[np.float32]:
+    def own(self, codes_NE: NDArray[np.int8] | NDArray[np.float32], label_N: NDArray[np.int32]) -> NDArray[np.float32]:
         """Return the similarity of faces to the mean of their person."""
-        own_N: NDArray[np.float32] = np.einsum("nd,nd->n", vectors_ND, self.mean_PD[label_N])
+        own_N: NDArray[np.float32] = np.vecdot(codes_NE.astype(np.float32), self.mean_PE[label_N])
+        own_N *= np.float32(np.sqrt(self.coder.unit))
         return own_N
 
     def rest(self, own_N: NDArray[np.float32], label_N: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -101,22 +112,22 @@ def stray_lists(people: int) -> int:
 
 
 def summed(
-    vectors_BD: NDArray[np.float32], label_B: NDArray[np.int32]
-) -> tuple[NDArray[np.int32], NDArray[np.intp], NDArray[np.float32]]:
+    codes_BE: NDArray[np.int8] | NDArray[np.float32], label_B: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.intp], NDArray[np.int32] | NDArray[np.float32]]:
     """Return the people of up to 2^12 faces, how many faces each has, and their sums; negative labels are nobody's.
 
-    Numbers are rounded to 2^-12, so that their sums are exact, and the order of the faces does not matter.
+    Sums of whole numbers are exact, so the order of the faces does not matter; floats are rounded to 2^-12 for that.
     """
     order = np.argsort(label_B, kind="stable")
     order = order[np.searchsorted(label_B[order], 0) :]
     label_R, start_R, count_R = np.unique(label_B[order], return_index=True, return_counts=True)
     if not len(label_R):
-        return label_R, count_R, np.zeros((0, vectors_BD.shape[1]), np.float32)
-    whole_BD = vectors_BD[order]
-    whole_BD *= GRID
-    sum_RD: NDArray[np.float32] = np.add.reduceat(np.rint(whole_BD, out=whole_BD), start_R)
-    sum_RD /= GRID
-    return label_R, count_R, sum_RD
+        return label_R, count_R, np.zeros((0, codes_BE.shape[1]), np.float32)
+    if codes_BE.dtype == np.int8:
+        return label_R, count_R, np.add.reduceat(codes_BE[order], start_R, dtype=np.int32)
+    sum_RE: NDArray[np.float32] = np.add.reduceat(np.rint(codes_BE[order] * GRID).astype(np.float32), start_R)
+    sum_RE /= GRID
+    return label_R, count_R, sum_RE
 
 
 class Around:

@@ -1,7 +1,7 @@
-"""Writing a segment: assign every face to its lists, and put the codes into list order.
+"""Writing a segment: encode every face, find its lists, and put the codes into list order.
 
-Vectors come as blocks and are written as they come; codes, a quarter of their size, wait in a file until the order is
-known.
+Vectors come as blocks, and are read once: they are written as they come. Codes, a quarter of their size, and the lists
+that faces probe wait in files until the order is known, so that no more is held than a few numbers a face.
 
 Shape key: N faces, L lists, B faces of a block, D numbers of a vector, E numbers of a code.
 """
@@ -10,23 +10,39 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from omokage.index.coder import Coder
 from omokage.index.lists import Probes
-from omokage.index.segment import MARK
+from omokage.index.segment import MARK, released
 from omokage.index.threads import each
 
 Value = TypeVar("Value", bound=np.generic)
 
-Assign = Callable[[NDArray[np.float32], NDArray[np.int8] | NDArray[np.float32], NDArray[np.int32]], Probes]
+Codes = NDArray[np.int8] | NDArray[np.float32]
+
+Assign = Callable[[NDArray[np.float32], Codes, NDArray[np.int32]], Probes]
 """Returns the probes of faces by their vectors, codes and people."""
 
-TAKEN: int = 1 << 18
+OFF: Final = 1e-3
+"""How far from 1 the length of a vector may be before it is brought to 1."""
+
+BLOCK: Final = 4096
+"""Faces whose lists one thread looks for at once."""
+
+TAKEN: Final = 1 << 18
 """Rows whose probes are put into order at once."""
+
+
+LOOSE: Final = "codes.loose.npy"
+LISTS: Final = "probe_lists.loose"
+SIMS: Final = "probe_sims.loose"
+"""What waits for the order."""
+
+_LOOSE_PROBES: Final = ((LISTS, np.int32), (SIMS, np.float32))
 
 
 class Npy:
@@ -49,54 +65,71 @@ class Npy:
 
 
 class Builder:
-    """Writes one segment into an empty folder."""
+    """Writes one segment into an empty folder: first ``encode``, then ``order``."""
 
-    def __init__(self, folder: Path, coder: Coder, lists: int, assign: Assign) -> None:
+    def __init__(self, folder: Path, coder: Coder, label_N: NDArray[np.int32]) -> None:
+        """Take the people of the faces that will come, by number, negative for nobody."""
         self.folder = folder
         self.coder = coder
-        self.lists = lists
-        self.assign = assign
+        self.label_N = label_N
 
-    def write(
-        self, blocks: Iterable[NDArray[np.float32]], label_N: NDArray[np.int32], rank_N: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """Return the source rows in list order (then by label, then by rank), after writing vectors, codes and probes.
+    def encode(
+        self,
+        blocks: Iterable[NDArray[np.float32]],
+        note: Callable[[Codes, NDArray[np.int32]], None] | None = None,
+    ) -> None:
+        """Write the vectors as they come, and their codes.
 
         Args:
-            blocks: Vectors of unit length, or zeros for those that are none.
-            label_N: People by number, negative for nobody.
+            blocks: Vectors; those that are no direction become zeros.
+            note: Called with the codes and people of each block, by several threads.
+        """
+
+        def encoded(
+            faces: tuple[NDArray[np.float32], NDArray[np.int32]],
+        ) -> tuple[NDArray[np.float32], Codes, NDArray[np.bool_], float]:
+            block_BD, usable_B = unit(faces[0])
+            codes_BE, error = self.coder.encode(block_BD)
+            if note:
+                note(codes_BE, faces[1])
+            return block_BD, codes_BE, usable_B, error
+
+        usable, errors = [np.zeros(0, bool)], [0.0]
+        dtype = np.int8 if self.coder.kind == "int8" else np.float32
+        with (
+            Npy(self.folder / LOOSE, dtype, (len(self.label_N), self.coder.length)) as codes,
+            Npy(self.folder / "vectors.npy", np.float32, (len(self.label_N), self.coder.dim)) as vectors,
+        ):
+            for block_BD, codes_BE, usable_B, error in each(encoded, beside(blocks, self.label_N)):
+                vectors.add(block_BD)
+                codes.add(np.asarray(codes_BE))
+                usable.append(usable_B)
+                errors.append(error)
+        self.error = max(errors)
+        self.usable_N = np.concatenate(usable)
+        self.vectors_ND: NDArray[np.float32] = np.load(self.folder / "vectors.npy", mmap_mode="r")
+        self.codes_NE: Codes = np.load(self.folder / LOOSE, mmap_mode="r")
+
+    def order(self, assign: Assign, lists: int, rank_N: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the source rows in list order (then by label, then by rank), after writing codes and probes so.
+
+        Args:
+            assign: Finds the lists of faces.
+            lists: How many there are.
             rank_N: Place of each face among all; only for the order.
         """
-        parts: list[Probes] = []
-        error = 0.0
-        loose = self.folder / "codes.loose.npy"
-        usable: list[NDArray[np.bool_]] = []
-        dim = self.coder.dim
-        with (
-            Npy(loose, self._dtype, (len(label_N), self.coder.length)) as codes,
-            Npy(self.folder / "vectors.npy", np.float32, (len(label_N), dim)) as vectors,
-        ):
-            for block_BD, codes_BE, found, furthest in each(self._assigned, beside(blocks, label_N)):
-                vectors.add(block_BD)
-                codes.add(codes_BE)
-                parts.append(found)
-                usable.append(np.any(block_BD, axis=1, keepdims=True)[:, 0])
-                error = max(error, furthest)
-        probes = Probes.join(parts)
-        parts.clear()
-        home_N = probes.home()
-        order_N = np.lexsort((rank_N, label_N, home_N))
-        starts = np.concatenate([[0], np.cumsum(np.bincount(home_N, minlength=self.lists))])
-        np.save(self.folder / "starts.npy", starts)
-        self._write_probes(probes, order_N)
-        codes_NE = np.load(loose, mmap_mode="r")
-        with Npy(self.folder / "codes.npy", self._dtype, codes_NE.shape) as out:
+        home_N, count_N = self._assign(assign)
+        order_N = np.lexsort((rank_N, self.label_N, home_N))
+        self.save("starts", np.concatenate([[0], np.cumsum(np.bincount(home_N, minlength=lists))]))
+        del home_N
+        self._write_probes(count_N, order_N)
+        with Npy(self.folder / "codes.npy", self.codes_NE.dtype, self.codes_NE.shape) as out:
             for start in range(0, len(order_N), TAKEN):
-                out.add(codes_NE[order_N[start : start + TAKEN]])
-        loose.unlink()
+                out.add(self.codes_NE[order_N[start : start + TAKEN]])
+                released(self.codes_NE)
+        (self.folder / LOOSE).unlink()
         self.save("source", order_N)
-        self.save("usable", np.concatenate(usable)[order_N])
-        self.error = error
+        self.save("usable", self.usable_N[order_N])
         return order_N
 
     def save(self, name: str, values: NDArray[np.generic]) -> None:
@@ -110,29 +143,62 @@ class Builder:
             shutil.rmtree(place)
         self.folder.rename(place)
 
-    @property
-    def _dtype(self) -> type:
-        return np.int8 if self.coder.kind == "int8" else np.float32
+    def _assign(self, assign: Assign) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return each face's home and how many lists it probes, after writing which as they come."""
 
-    def _assigned(
-        self, faces: tuple[NDArray[np.float32], NDArray[np.int32]]
-    ) -> tuple[NDArray[np.float32], NDArray[np.generic], Probes, float]:
-        block_BD, label_B = faces
-        codes_BE, error = self.coder.encode(block_BD)
-        return block_BD, codes_BE, self.assign(block_BD, codes_BE, label_B), error
+        def block(start: int) -> Probes:
+            some = slice(start, start + BLOCK)
+            codes_BE: Codes = self.codes_NE[some].copy()
+            return assign(self.vectors_ND[some], codes_BE, self.label_N[some])
 
-    def _write_probes(self, probes: Probes, order_N: NDArray[np.int64]) -> None:
-        count_N = np.diff(probes.start_N1)[order_N]
-        self.save("probe_starts", np.concatenate([[0], np.cumsum(count_N)]))
-        entries = (len(probes.list_K),)
+        homes, counts, done = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)], 0
+        with (self.folder / LISTS).open("wb") as lists, (self.folder / SIMS).open("wb") as sims:
+            for found in each(block, range(0, len(self.label_N), BLOCK)):
+                homes.append(found.home())
+                counts.append(np.diff(found.start_N1).astype(np.int32))
+                found.list_K.tofile(lists)
+                found.sim_K.tofile(sims)
+                done += len(homes[-1])
+                if done % TAKEN < BLOCK:
+                    released(self.codes_NE)
+                    released(self.vectors_ND)
+        return np.concatenate(homes), np.concatenate(counts)
+
+    def _write_probes(self, count_N: NDArray[np.int32], order_N: NDArray[np.int64]) -> None:
+        """Bring the probes that ``_assign`` left into order."""
+        start_N1 = np.concatenate([[0], np.cumsum(count_N, dtype=np.int64)])
+        total = int(start_N1[-1])
+        self.save("probe_starts", np.concatenate([[0], np.cumsum(count_N[order_N], dtype=np.int64)]))
+        loose = Probes(start_N1, *(_mapped(self.folder / name, kind) for name, kind in _LOOSE_PROBES))
         with (
-            Npy(self.folder / "probe_lists.npy", np.int32, entries) as lists,
-            Npy(self.folder / "probe_sims.npy", np.float32, entries) as sims,
+            Npy(self.folder / "probe_lists.npy", np.int32, (total,)) as lists,
+            Npy(self.folder / "probe_sims.npy", np.float32, (total,)) as sims,
         ):
             for start in range(0, len(order_N), TAKEN):
-                part = probes.take(order_N[start : start + TAKEN])
+                part = loose.take(order_N[start : start + TAKEN])
                 lists.add(part.list_K)
                 sims.add(part.sim_K)
+                released(loose.list_K)
+                released(loose.sim_K)
+        for name, _ in _LOOSE_PROBES:
+            (self.folder / name).unlink()
+
+
+def _mapped(file: Path, dtype: type[np.generic]) -> NDArray[Any]:
+    """Return the numbers in a file, mapped; one without numbers cannot be."""
+    return np.memmap(file, dtype, mode="r") if file.stat().st_size else np.zeros(0, dtype)
+
+
+def unit(vectors_ND: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return vectors at unit length, and which of them are vectors; those that are no direction become zeros."""
+    length_N = np.sqrt(np.vecdot(vectors_ND, vectors_ND))
+    good_N = np.isfinite(length_N) & (length_N > OFF)
+    if (np.abs(length_N - 1) <= OFF).all():
+        return vectors_ND, good_N
+    scale_N = np.where(good_N & (np.abs(length_N - 1) > OFF), length_N, 1).astype(np.float32)
+    vectors_ND = vectors_ND / scale_N[:, None]
+    vectors_ND[~good_N] = 0
+    return vectors_ND, good_N
 
 
 def beside(

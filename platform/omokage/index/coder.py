@@ -15,6 +15,7 @@ Shape key: N vectors, D numbers of a vector, E numbers of a code (D and zeros up
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 import numpy as np
@@ -32,6 +33,9 @@ LONGEST_RUN: Final = 64
 
 ALIGN: Final = 16
 """Codes are as long as a multiple of this, for the sake of the instructions that multiply them."""
+
+AT_ONCE: Final = 512
+"""Vectors that are gone over several times while they are in the processor's cache."""
 
 ROUNDING: Final = 4e-6
 """Bound of what float32 products of unit vectors are off, on top of everything."""
@@ -64,14 +68,26 @@ class Coder:
         """Return the codes (N, E), and how far the furthest is from its vector."""
         if self.kind == "float32":
             return np.array(vectors_ND), 0.0  # one that may be written to: torch wants that
-        turned_ND = self._rotate(vectors_ND)
-        turned_ND *= np.float32(1 / self.step)
-        codes_NE = np.zeros((len(turned_ND), self.length), np.int8)
-        rounded_ND = np.clip(np.rint(turned_ND), -TOP, TOP)
-        codes_NE[:, : self.dim] = rounded_ND
-        rounded_ND -= turned_ND
-        furthest = np.sqrt(np.einsum("nd,nd->n", rounded_ND, rounded_ND).max(initial=0.0)) * self.step
-        return codes_NE, float(furthest)
+        codes_NE, furthest = np.zeros((len(vectors_ND), self.length), np.int8), 0.0
+        for start in range(0, len(vectors_ND), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            turned_ND = self._rotate(vectors_ND[some])
+            turned_ND *= np.float32(1 / self.step)
+            rounded_ND = np.rint(turned_ND)
+            np.clip(rounded_ND, -TOP, TOP, out=rounded_ND)
+            codes_NE[some, : self.dim] = rounded_ND
+            rounded_ND -= turned_ND
+            furthest = max(furthest, float(np.vecdot(rounded_ND, rounded_ND).max(initial=0.0)))
+        return codes_NE, float(np.sqrt(furthest)) * self.step
+
+    def decode(self, codes_NE: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return the vectors (N, D) that codes stand for, also such as are means of codes and no whole numbers."""
+        if self.kind == "float32":
+            return codes_NE.astype(np.float32)
+        run = self._run
+        turned_NR = (codes_NE[:, : self.dim] * self.step).astype(np.float32).reshape(-1, run)
+        apart_NR = (turned_NR @ _rotation(run, self.seed).T).reshape(len(codes_NE), -1, run)
+        return np.ascontiguousarray(apart_NR.swapaxes(1, 2)).reshape(len(codes_NE), self.dim)
 
     def margin(self, error_a: float, error_b: float) -> float:
         """Return how far the product of two codes can be from that of their vectors, given the codes' distances."""
@@ -82,15 +98,19 @@ class Coder:
         """What one in a product of codes is in similarity."""
         return 1.0 if self.kind == "float32" else self.step**2
 
+    @property
+    def _run(self) -> int:
+        return max(r for r in range(1, min(LONGEST_RUN, self.dim) + 1) if self.dim % r == 0)
+
     def _rotate(self, vectors_ND: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return vectors with every D/R-th number mixed: run by run with the same rotation."""
-        run = max(r for r in range(1, min(LONGEST_RUN, self.dim) + 1) if self.dim % r == 0)
-        count = len(vectors_ND)
+        run, count = self._run, len(vectors_ND)
         apart_NR = vectors_ND.reshape(count, run, -1).swapaxes(1, 2).reshape(-1, run)
         turned_NR: NDArray[np.float32] = apart_NR @ _rotation(run, self.seed)
         return turned_NR.reshape(count, self.dim)
 
 
+@lru_cache(maxsize=8)
 def _rotation(size: int, seed: int) -> NDArray[np.float32]:
     """Return a random rotation of ``size`` dimensions, the same for the same seed."""
     basis, upper = np.linalg.qr(np.random.default_rng([seed, size]).standard_normal((size, size)))

@@ -92,9 +92,9 @@ def score(
 ) -> NDArray[np.float32]:
     """Return the similarity of each pair of vectors, the same in any company.
 
-    The numbers of unit vectors are taken as multiples of ``FINE``, which changes them by 7.5e-9 at most: their products,
-    and sums of those up to 1, are whole multiples of ``FINE`` squared that a double holds. So no order of summing
-    rounds anything, and where the pairs are among few vectors one product of matrices gives them all.
+    The numbers of unit vectors are taken as multiples of ``FINE``, which changes them by 7.5e-9 at most: their
+    products, and sums of those up to 1, are whole multiples of ``FINE`` squared that a double holds. So no order of
+    summing rounds anything, and where the pairs are among few vectors one product of matrices gives them all.
 
     Args:
         a_ND: Vectors of unit length.

@@ -93,6 +93,11 @@ class Segment:
     def release(self) -> None:
         """Give mapped pages back to the system, which reads them again when they are needed."""
         for array in (self.vectors_ND, self.codes_NE, self.probes.list_K, self.probes.sim_K):
-            mapped = getattr(array, "_mmap", None)
-            if mapped is not None:
-                mapped.madvise(mmap.MADV_DONTNEED)
+            released(array)
+
+
+def released(array: NDArray[Any]) -> None:
+    """Give the pages of a mapped file back to the system, which reads them again when they are needed."""
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None:
+        mapped.madvise(mmap.MADV_DONTNEED)
