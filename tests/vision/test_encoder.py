@@ -148,3 +148,23 @@ def test_unknown_name_and_unreadable_files(tmp_path):
     (tmp_path / "latin.toml").write_bytes(b'name = "\xe9"')
     with pytest.raises(ConfigError, match=r"latin\.toml: "):
         load_spec(str(tmp_path / "latin.toml"))
+
+
+def test_an_onnx_file_with_its_description_beside_it(tmp_path, monkeypatch):
+    folder = tmp_path / "顔 モデル"
+    folder.mkdir()
+    (folder / "mine.onnx").write_bytes(b"weights")
+    described(folder, weights='"mine.onnx"')
+    spec = load_spec(str(folder / "mine.onnx"))
+    assert spec == load_spec(str(folder / "mine.toml"))
+    assert spec.weights_file() == folder / "mine.onnx"
+    monkeypatch.chdir(folder)
+    assert load_spec("mine.onnx") == spec
+
+
+def test_a_description_of_another_file_is_not_taken_for_that_beside_it(tmp_path):
+    (tmp_path / "mine.onnx").write_bytes(b"weights")
+    for other in ("net.onnx", "sface"):
+        described(tmp_path, weights=f'"{other}"')
+        with pytest.raises(ConfigError, match=rf"mine\.toml describes .*{other}, not .*mine\.onnx"):
+            load_spec(str(tmp_path / "mine.onnx"))

@@ -10,6 +10,7 @@ from omokage.schema import Part
 from omokage.store import Dataset
 from omokage.train.loop import BEST, BEST_FIGURES, LAST
 from omokage.train.model import Embedder, ModelConfig
+from omokage.train.pretrained import differences
 from omokage.train.recipe import Recipe
 from omokage.train.run import HEAD, Run, RunHead
 from omokage.train.state import loaded
@@ -58,6 +59,9 @@ def load(place: str) -> Trained:
         recipe = settings.from_dict(Recipe, head.recipe, HEAD)
         said = loaded(run.folder, name)
         embedder = Embedder(settings.from_json(ModelConfig, said["config"]))
+        wrong = differences(embedder.state_dict(), said["model"])
+        if wrong:
+            raise WorkError(f"it is of another network than {embedder.config.backbone}: {'; '.join(wrong)}")
         embedder.load_state_dict(said["model"])
         figures = json.loads(run.folder.read(BEST_FIGURES)) if name == BEST else None
     except FileNotFoundError as error:
