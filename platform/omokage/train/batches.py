@@ -185,8 +185,10 @@ class Batches:
     def _deal(self, person_H: Ints, hand_H: Ints) -> Ints:
         """Return the rows of some hands, shape (H, K); those of a hand differ where the person has K pictures.
 
-        A pass's pictures are numbered from those on which it deals twice. Its last hand takes all of these, and the
-        first few of the others as shuffled. The hands before take all pictures but these few, shuffled in turn.
+        A pass's pictures are numbered from those that it deals twice. Its last hand takes all of these, and the first
+        few of the others as shuffled. The hands before take all pictures but these few, shuffled in turn. From pass to
+        pass the numbers move on, so that each picture is dealt twice in its turn, and a round of passes ends when
+        all have been equally often; then they are numbered anew.
         """
         size, turn_K = self.config.pictures, np.arange(self.config.pictures)
         count_H1 = self.count_C[person_H][:, None]
@@ -202,9 +204,11 @@ class Batches:
         other_HK = np.where(last_H1, turn_K, early_HK + few_H1) - twice_H1
         once_H1 = np.maximum(count_H1 - twice_H1, 1)
         once_HK = shuffled(np.clip(other_HK, 0, once_H1 - 1), once_H1, key_H1 + np.uint64(1))
-        picture_HK = np.where(second_HK < twice_H1, second_HK, once_HK + twice_H1) + pass_H1 * twice_H1
+        number_HK = np.where(second_HK < twice_H1, second_HK, once_HK + twice_H1) + pass_H1 * twice_H1
         again_HK = pass_H1 * size + turn_K  # of who has fewer than K: one after another, and over again
-        picture_HK = np.where(count_H1 < size, again_HK, picture_HK) % count_H1
+        number_HK = np.where(count_H1 < size, again_HK, number_HK) % count_H1
+        round_H1 = pass_H1 // (count_H1 // np.gcd(count_H1, twice_H1))
+        picture_HK = shuffled(number_HK, count_H1, _keys(self.seed + 1, person_H, round_H1[:, 0])[:, None])
         return np.asarray(self.row_M[self.first_C[person_H][:, None] + picture_HK], np.int64)
 
 
