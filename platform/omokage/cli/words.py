@@ -75,6 +75,11 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:.1f}/s" if speed else "", style="progress.data.speed")
 
 
+def _part(what: str) -> str:
+    """Return which part of the work a text is about; what comes after a comma may change while it goes on."""
+    return what.partition(", ")[0]
+
+
 @contextmanager
 def bar(what: str, hidden: bool) -> Iterator[OnProgress]:
     """Show a progress bar on standard error, with rate and time left, while the block runs; first about ``what``."""
@@ -84,8 +89,8 @@ def bar(what: str, hidden: bool) -> Iterator[OnProgress]:
         bar = progress.add_task(what, total=None)
 
         def on_progress(done: int, of: int, what: str = "") -> None:
-            if what and progress.tasks[bar].description != what:  # another part of the work: its own rate
-                progress.reset(bar, description=what)
-            progress.update(bar, completed=done, total=of)
+            if what and _part(progress.tasks[bar].description) != _part(what):  # its own rate
+                progress.reset(bar)
+            progress.update(bar, completed=done, total=of, description=what or None)
 
         yield on_progress
