@@ -110,6 +110,14 @@ def test_other_floats_give_what_float32_gives(dtype):
     assert torch.allclose(seen.float(), altered(pixels, jpeg=0.0), atol=0.02)
 
 
+def test_autocast_changes_nothing():
+    pixels = pictures(6, 64, 64)
+    everything = {"jpeg": 1.0, "blur": 1.0}
+    with torch.autocast("cpu", torch.bfloat16):
+        seen = altered(pixels, **everything)
+    assert torch.equal(seen, altered(pixels, **everything))
+
+
 def test_a_layout_with_channels_last_gives_the_same():
     pixels = pictures(6, 32, 40)
     last = altered(pixels.contiguous(memory_format=torch.channels_last))

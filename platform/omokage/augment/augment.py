@@ -45,7 +45,8 @@ class Augment:
         """Return the pictures altered; the tensor given is left as it is, and returned itself if nothing is changed.
 
         Picture by picture: mirrored, turned, zoomed, shifted and bent in one interpolation; then lit, covered, blurred,
-        stored as JPEG. The numbers are drawn in the CPU's memory, so that a seed means the same on every device.
+        stored as JPEG; all in float32, also under autocast. The numbers are drawn in the CPU's memory, so that a seed
+        means the same on every device.
 
         Args:
             pixels_BCHW: Float in [0, 1], red, green and blue.
@@ -66,13 +67,18 @@ class Augment:
         draw = dict(zip(_DRAWN, table, strict=True))
         if self.config.strength == 0 or not pixels_BCHW.numel():
             return pixels_BCHW
+        with torch.autocast(pixels_BCHW.device.type, enabled=False):  # 8 bits of a number are no 8 bits of a colour
+            return self._altered(pixels_BCHW, draw).to(pixels_BCHW.dtype)
+
+    def _altered(self, pixels_BCHW: Tensor, draw: dict[str, Tensor]) -> Tensor:
+        """Return the pictures altered, in float32."""
         out_BCHW = self._lit(self._placed(pixels_BCHW.float(), draw), draw)
         if out_BCHW is pixels_BCHW:
             out_BCHW = pixels_BCHW.clone()  # the next steps write into it
         self._cover(out_BCHW, draw)
         self._blur(out_BCHW, draw)
         self._store(out_BCHW, draw)
-        return out_BCHW.to(pixels_BCHW.dtype)
+        return out_BCHW
 
     def _placed(self, pixels_BCHW: Tensor, draw: dict[str, Tensor]) -> Tensor:
         """Return the pictures mirrored, turned, zoomed, shifted and bent."""

@@ -93,7 +93,7 @@ class Geometry:
         return along_x * mirror, along_y * mirror, start * mirror
 
 
-def drawn(draw: "dict[str, Tensor]", *, flip: float, rotate: float, crop: float, lens: float, frame: float) -> Geometry:
+def drawn(draw: dict[str, Tensor], *, flip: float, rotate: float, crop: float, lens: float, frame: float) -> Geometry:
     """Return a geometry made of numbers drawn evenly from 0 to 1.
 
     Args:
@@ -117,8 +117,7 @@ def drawn(draw: "dict[str, Tensor]", *, flip: float, rotate: float, crop: float,
 
 def _sampled(pixels_BCHW: Tensor, grid_BHW2: Tensor) -> Tensor:
     """Return the values at the points of a grid, interpolated linearly."""
-    with torch.autocast(pixels_BCHW.device.type, enabled=False):
-        out = functional.grid_sample(
-            pixels_BCHW.float(), grid_BHW2, mode="bilinear", padding_mode="reflection", align_corners=False
-        )
+    out = functional.grid_sample(
+        pixels_BCHW.float(), grid_BHW2, mode="bilinear", padding_mode="reflection", align_corners=False
+    )
     return out.to(pixels_BCHW.dtype)
