@@ -24,7 +24,7 @@ Loss = Literal["contrastive", "triplet", "multi-similarity", "supcon", "pairs", 
 
 SETTINGS: Final[dict[str, dict[str, float]]] = {
     "contrastive": {"genuine_cos": 0.9, "impostor_cos": 0.2},
-    "triplet": {"margin_cos": 0.2},
+    "triplet": {"margin_cos": 0.3},
     "multi-similarity": {},
     "supcon": {"temperature": 0.1},
     "pairs": {"scale": 10.0},
@@ -55,11 +55,22 @@ RANGES: Final[dict[str, tuple[float, float]]] = {
 NEARLY_1: Final = 1 - 1e-7
 
 
-def _hinged() -> dict[str, Any]:
+def _violators() -> dict[str, Any]:
+    """Return what hinged losses are made with: the mean over the pairs or triplets that have a loss at all.
+
+    (And supcon: a face without another of its person in the batch has none, and is not counted.)
+
+    Most of a batch's pairs are fine soon, and a mean over all of them would make the step ever smaller although those
+    that are not fine are as wrong as before. (On drawn vectors, 250 steps, unseen people: contrastive with this mean
+    accepts 73 % of genuine pairs at a false match rate of 1 %, with the mean over all pairs 63 %; triplet 62 % and
+    58 %.) What it costs: such a loss says how wrong the wrong ones are, not how many there are. It is no measure of a
+    model, and ``Objective.active`` tells how many.
+    """
     return {"distance": CosineSimilarity(), "reducer": AvgNonZeroReducer(collect_stats=True)}
 
 
-def _averaged() -> dict[str, Any]:
+def _everybody() -> dict[str, Any]:
+    """Return what smooth losses are made with: the mean over all faces, each of which has a loss."""
     return {"distance": CosineSimilarity(), "reducer": MeanReducer()}
 
 
@@ -81,25 +92,25 @@ class SubArcFace(pml.SubCenterArcFaceLoss):  # type: ignore[misc]
 
 BUILDERS: Final[dict[str, Callable[[Value, int, int], nn.Module]]] = {
     "contrastive": lambda value, dim, classes: pml.ContrastiveLoss(
-        pos_margin=value("genuine_cos"), neg_margin=value("impostor_cos"), **_hinged()
+        pos_margin=value("genuine_cos"), neg_margin=value("impostor_cos"), **_violators()
     ),
-    "triplet": lambda value, dim, classes: pml.TripletMarginLoss(margin=value("margin_cos"), **_hinged()),
-    "multi-similarity": lambda value, dim, classes: pml.MultiSimilarityLoss(**_averaged()),
-    "supcon": lambda value, dim, classes: pml.SupConLoss(temperature=value("temperature"), **_hinged()),
+    "triplet": lambda value, dim, classes: pml.TripletMarginLoss(margin=value("margin_cos"), **_violators()),
+    "multi-similarity": lambda value, dim, classes: pml.MultiSimilarityLoss(**_everybody()),
+    "supcon": lambda value, dim, classes: pml.SupConLoss(temperature=value("temperature"), **_violators()),
     "pairs": lambda value, dim, classes: PairLoss(value("scale")),
     "arcface": lambda value, dim, classes: ArcFace(
         num_classes=classes,
         embedding_size=dim,
         margin=math.degrees(value("margin_rad")),
         scale=value("scale"),
-        **_averaged(),
+        **_everybody(),
     ),
     "cosface": lambda value, dim, classes: pml.CosFaceLoss(
         num_classes=classes,
         embedding_size=dim,
         margin=value("margin_cos"),
         scale=value("scale"),
-        **_averaged(),
+        **_everybody(),
     ),
     "sub-arcface": lambda value, dim, classes: SubArcFace(
         num_classes=classes,
@@ -107,7 +118,7 @@ BUILDERS: Final[dict[str, Callable[[Value, int, int], nn.Module]]] = {
         margin=math.degrees(value("margin_rad")),
         scale=value("scale"),
         sub_centers=int(value("sub_centres")),
-        **_averaged(),
+        **_everybody(),
     ),
 }
 """How each loss is made from its settings, E and the number of people."""

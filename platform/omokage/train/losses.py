@@ -32,7 +32,7 @@ class LossConfig:
     margin_rad: float | None = None
     """Angle in radians by which a face must be nearer to its own person; arcface, sub-arcface: 0.5 if not given."""
     margin_cos: float | None = None
-    """Cosine by which the own person must be ahead; cosface: 0.35, triplet: 0.2 if not given."""
+    """Cosine by which the own person must be ahead; cosface: 0.35, triplet: 0.3 if not given."""
     genuine_cos: float | None = None
     """Cosine from which contrastive leaves two faces of a person alone; 0.9 if not given."""
     impostor_cos: float | None = None
