@@ -26,6 +26,7 @@ from omokage.cli import (
     reviewing,
     tracking,
     training,
+    tuning,
 )
 from omokage.errors import OmokageError
 
@@ -56,6 +57,7 @@ VERBS: dict[str, Callable[[list[str]], str]] = {
     "import": leaving.import_,
     "export": leaving.export,
     "train": training.train,
+    "tune": tuning.tune,
     "crop": pictures.crop,
     "augment": augmenting.augment,
     "draw": pictures.draw,
