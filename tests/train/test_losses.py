@@ -176,6 +176,27 @@ def test_active_is_the_share_of_triplets_within_the_margin() -> None:
     assert Objective(LossConfig(loss="cosface"), DIM, PEOPLE).active is None
 
 
+def test_a_memory_holds_the_last_embeddings_and_no_face_is_compared_with_itself() -> None:
+    """Batches of 4 go round a memory of 10, by an obvious list."""
+    objective = Objective(
+        LossConfig(loss="contrastive", memory_size=10, genuine_cos=0.9, impostor_cos=0.2), DIM, PEOPLE
+    )
+    memory: list[tuple[torch.Tensor, int, int]] = []
+    for step in range(6):
+        drawn = torch.randn(4, DIM, generator=torch.Generator().manual_seed(step)).abs()
+        embedding, label = functional.normalize(drawn, dim=1), [step % 3, step % 3, 5, (step + 1) % 3]
+        batch = [(embedding[n], label[n], 4 * step + n) for n in range(4)]
+        memory = (memory + batch)[-10:]
+        genuine, impostor = [], []
+        for face, person, number in batch:
+            for other, who, which in memory:
+                cosine = float((face * other).sum())
+                if which != number:
+                    (genuine if who == person else impostor).append(0.9 - cosine if who == person else cosine - 0.2)
+        slow = sum(sum(wrong) / len(wrong) for wrong in ([x for x in kind if x > 0] for kind in (genuine, impostor)))
+        assert float(objective(embedding, torch.tensor(label))) == pytest.approx(slow, rel=1e-4)
+
+
 def slow_semihard(cosine: torch.Tensor, label: torch.Tensor) -> list[tuple[int, int, int]]:
     found = []
     for a in range(len(label)):
