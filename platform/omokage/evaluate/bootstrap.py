@@ -36,6 +36,11 @@ ROOM: Final = 20_000_000
 SPREAD: Final = (1 / 8, 1 / 4, 1 / 2, 2 / 3, 1, 3 / 2, 2, 4)
 """Times an operating point's rate: where the thresholds lie that a draw chooses from."""
 
+FNMR: Final = 0.01
+"""Share of genuine pairs below the similarity under which two faces are said not to match."""
+
+MISSED: Final = "threshold_at_fnmr_1e-2"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BootstrapConfig:
@@ -114,7 +119,8 @@ def intervals(
     """Return the intervals of what ``verification`` found in the same faces.
 
     Figures: ``auc``, ``eer``, and for every rate that the data show ``tar_at_fmr_…`` and ``threshold_at_fmr_…``, for
-    which each draw chooses its own threshold, and ``fmr_at_threshold_of_…`` at the one that was found.
+    which each draw chooses its own threshold, and ``fmr_at_threshold_of_…`` at the one that was found;
+    ``threshold_at_fnmr_1e-2``, the highest at which so few genuine pairs at most do not match, nearly.
 
     Raises:
         DatasetError: These are other faces, or faces that cannot be compared.
@@ -130,13 +136,13 @@ def intervals(
     counts = ByUnit(unit_P[faces.person_N][order_N], len(levels))
     sweep(faces.vector_NE[order_N], faces.person_N[order_N], levels, [counts], threads)
     drawn = _Drawn(counts, levels, draw(len(counts.genuine_UL), config))
-    draws = drawn.figures(found)
+    draws, values = drawn.figures(found)
     return Intervals(
         people=people,
         units=len(counts.genuine_UL),
         config=config,
         key=_key(np.unique(np.asarray(label_N)), config),
-        figures={name: interval(value, draws[name], config) for name, value in _values(found).items()},
+        figures={name: interval(value, draws[name], config) for name, value in values.items()},
         draws=draws,
     )
 
@@ -206,9 +212,9 @@ class _Drawn:
             self.fmr_RT = np.cumsum(impostor_RL, 1)[:, :-1] / impostor_RL.sum(1, keepdims=True)
             self.tar_RT = np.cumsum(genuine_RL, 1)[:, :-1] / genuine_RL.sum(1, keepdims=True)
 
-    def figures(self, found: Verification) -> dict[str, NDArray[np.float64]]:
-        """Return the draws of every figure, moved by what the coarse thresholds make of the figure itself."""
-        drawn = {"auc": self._auc(), "eer": self._eer()}
+    def figures(self, found: Verification) -> tuple[dict[str, NDArray[np.float64]], dict[str, float]]:
+        """Return the draws of every figure, moved by what the coarse thresholds make of the figure, and the figures."""
+        drawn = {"auc": self._auc(), "eer": self._eer(), MISSED: self._missed()}
         for point in found.points:
             if point.tar is None or point.threshold is None:
                 continue
@@ -219,11 +225,10 @@ class _Drawn:
             )
             at = int(np.searchsorted(-self.threshold_T, -point.threshold))
             drawn[name.replace("tar_at", "fmr_at_threshold_of")] = self.fmr_RT[:, at]
-        values = _values(found)
+        values = {**_values(found), MISSED: float(drawn[MISSED][0])}
         moved = {name: draw_R[1:] + (values[name] - draw_R[0]) for name, draw_R in drawn.items()}
-        return {
-            name: draw_R if name.startswith("threshold") else np.clip(draw_R, 0, 1) for name, draw_R in moved.items()
-        }
+        free = {name for name in moved if name.startswith("threshold")}
+        return {name: draw_R if name in free else np.clip(draw_R, 0, 1) for name, draw_R in moved.items()}, values
 
     def _read(self, fmr: float, y_RT: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return y where the false match rate is as asked for, on straight lines over the rate's logarithm."""
@@ -231,6 +236,12 @@ class _Drawn:
         rows = zip(np.log(np.maximum(self.fmr_RT, tiny)), y_RT, strict=True)
         # where several thresholds have one rate the lowest of them counts
         return np.array([np.interp(np.log(fmr), x_T[keep], y_T[keep]) for x_T, y_T in rows for keep in [_last(x_T)]])
+
+    def _missed(self) -> NDArray[np.float64]:
+        """Return the highest threshold that ``FNMR`` of genuine pairs at most do not reach; -1 where none is."""
+        reach_RT = self.tar_RT >= 1 - FNMR - 1e-12
+        found_R: NDArray[np.float64] = np.where(reach_RT.any(1), self.threshold_T[reach_RT.argmax(1)], -1.0)
+        return found_R
 
     def _auc(self) -> NDArray[np.float64]:
         zero_R1, one_R1 = np.zeros((len(self.fmr_RT), 1)), np.ones((len(self.fmr_RT), 1))
@@ -269,6 +280,7 @@ def _thresholds(found: Verification) -> NDArray[np.float64]:
     threshold_K, fmr_K, tar_K = np.array(found.roc).T
     wanted = [fmr_K.searchsorted(np.multiply(SPREAD, point.fmr)) for point in points]
     wanted += [fmr_K.searchsorted(found.eer * np.array([0.5, 0.7, 0.85, 1, 1.2, 1.5, 2]))]
+    wanted += [tar_K.searchsorted(1 - FNMR * np.linspace(0.2, 2, 19))]
     wanted += [fmr_K.searchsorted(np.linspace(0, 1, 20)), tar_K.searchsorted(np.linspace(0, 1, 20))]
     at = np.unique(np.minimum(np.concatenate(wanted), len(fmr_K) - 1))
     rest = np.setdiff1d(threshold_K[at], list(own))

@@ -161,10 +161,10 @@ def sweep(
         counters: What to count.
         threads: To work on; all cores by default.
     """
-    person_N = person_N.astype(np.int32)
+    small_N = person_N.astype(np.int32)
 
     def stripe(start: int) -> None:
-        _stripe(vector_NE, person_N, start, levels, counters)
+        _stripe(vector_NE, small_N, start, levels, counters)
 
     for _ in each(stripe, range(0, len(person_N), ROWS), threads):
         pass

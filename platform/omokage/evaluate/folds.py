@@ -1,0 +1,239 @@
+"""Thresholds learnt on some people and tried on others: accuracy and TAR by cross-validation.
+
+A fold is a set of pairs, none of whose people is in another fold. Each fold is judged by the threshold that is best for
+all others: whoever chooses a threshold on the pairs that it is judged by flatters the model.
+
+Source:
+    G. B. Huang et al., "Labeled Faces in the Wild", 2007: ten folds, mean and standard error of the mean.
+
+Shape key: F folds, K steps of similarity from the highest down, N faces, P people.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omokage.errors import ConfigError, DatasetError
+from omokage.evaluate import pairs
+from omokage.evaluate.pairs import BINS, HALF, Faces, Steps
+from omokage.evaluate.verification import ALL_BY_CELL, SHOWN, tar_name
+
+FOLDS: Final = 10
+
+FMRS: Final = (1e-1, 1e-2, 1e-3, 1e-4)
+
+WHOLE: Final = 3000
+"""So many faces are compared in one product; of more, block by block."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoldPoint:
+    """TAR at a false match rate; the threshold of each fold comes from the others."""
+
+    fmr: float
+    """As asked for, in the other folds."""
+    tar: tuple[float, ...] | None
+    """By fold; None where the other folds have too few impostor pairs."""
+    counted_fmr: tuple[float, ...] | None
+    """By fold: what the rate came to in pairs that the threshold was not chosen by."""
+
+    def mean(self) -> tuple[float, float] | None:
+        """Return mean and standard deviation of TAR over folds; of one fold the deviation is not known, NaN."""
+        return None if self.tar is None else _spread(self.tar)
+
+    def text(self) -> str:
+        """Return the point for a person."""
+        if self.tar is None or self.counted_fmr is None:
+            return f"TAR at FMR {self.fmr:g}: too few impostor pairs"
+        mean, deviation = _spread(self.tar)
+        return f"TAR at FMR {self.fmr:g}: {mean:.4f} ± {deviation:.4f}; FMR came to {np.mean(self.counted_fmr):.2e}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Folds:
+    """Figures of each fold by the threshold of all others. Plain values."""
+
+    genuine: tuple[int, ...]
+    """Pairs of one person, by fold."""
+    impostor: tuple[int, ...]
+    prevalence: float | None
+    """Share of pairs of one person that accuracy is told for; None: as the pairs are."""
+    accuracy: tuple[float, ...]
+    threshold: tuple[float, ...]
+    """Best in the other folds."""
+    points: tuple[FoldPoint, ...]
+
+    def mean_accuracy(self) -> tuple[float, float]:
+        """Return mean and standard deviation over folds."""
+        return _spread(self.accuracy)
+
+    def json(self) -> str:
+        """Return the figures as one JSON object."""
+        return json.dumps(asdict(self))
+
+    def metrics(self) -> dict[str, float]:
+        """Return the figures by name."""
+        shown = {tar_name(point.fmr) + "_over_folds": point.mean() for point in self.points}
+        return {"accuracy": self.mean_accuracy()[0], **{name: mean[0] for name, mean in shown.items() if mean}}
+
+    def text(self) -> str:
+        """Return the figures for a person."""
+        mean, deviation = self.mean_accuracy()
+        head = f"{len(self.genuine)} folds, {sum(self.genuine):,} genuine and {sum(self.impostor):,} impostor pairs"
+        at = "" if self.prevalence is None else f", where {self.prevalence:.0%} of pairs are of one person"
+        line = f"accuracy {mean:.4f} ± {deviation:.4f}{at}; threshold {np.mean(self.threshold):.4f}"
+        return "\n".join([head, line, *(point.text() for point in self.points)])
+
+
+def steps_of(score_N: Any, same_N: Any) -> Steps:
+    """Return the steps of listed pairs.
+
+    Args:
+        score_N: Similarity of each pair, in [-1, 1]. Shape (N,).
+        same_N: The pair is of one person. Shape (N,).
+
+    Raises:
+        DatasetError: A similarity is no number, or they do not go together.
+    """
+    score_N, same_N = np.asarray(score_N, np.float32), np.asarray(same_N, bool)
+    if score_N.ndim != 1 or score_N.shape != same_N.shape:
+        raise DatasetError(f"similarities of shape {score_N.shape} do not go with {same_N.shape} answers")
+    off_N = ~(np.abs(score_N) <= 1 + 1e-3)
+    if off_N.any():
+        at = int(np.argmax(off_N))
+        raise DatasetError(f"{int(off_N.sum()):,} similarities are none; that of pair {at} is {score_N[at]}")
+    cell_1N = np.empty((1, len(score_N)), np.int32)
+    pairs.cells(score_N[None].copy(), cell_1N)
+    low_K, step_N = np.unique(cell_1N[0], return_inverse=True)
+    genuine_K = np.bincount(step_N[same_N], minlength=len(low_K))[::-1]
+    impostor_K = np.bincount(step_N[~same_N], minlength=len(low_K))[::-1]
+    return Steps(low_K[::-1].astype(np.int64), np.ones(len(low_K), np.int64), impostor_K, genuine_K)
+
+
+def by_people(
+    embedding_NE: Any, label_N: Any, folds: int = FOLDS, seed: int = 0, threads: int | None = None
+) -> list[Steps]:
+    """Return the steps of all pairs within each of some random groups of people.
+
+    Each group has as many people with two faces or more as any other; there are fewer groups where such people are few.
+
+    Raises:
+        ConfigError: Folds are fewer than two.
+        DatasetError: Fewer than two people have two faces, or faces cannot be compared.
+    """
+    if folds < 2:
+        raise ConfigError(f"cross-validation needs at least 2 folds, got {folds}")
+    faces = pairs.by_person(embedding_NE, label_N)
+    size_P = np.bincount(faces.person_N)
+    several = int((size_P > 1).sum())
+    # a fold needs two people for a pair of different people
+    folds = min(folds, several, len(size_P) // 2)
+    if folds < 2:
+        raise DatasetError(f"cross-validation over people needs 4 people, 2 of them with two faces; got {len(size_P)}")
+    order_P = np.random.default_rng(seed).permutation(len(size_P))
+    order_P = order_P[np.argsort(size_P[order_P] < 2, kind="stable")]
+    fold_P = np.empty(len(size_P), np.int64)
+    fold_P[order_P] = np.arange(len(size_P)) % folds
+    parts = [np.flatnonzero(fold_P[faces.person_N] == fold) for fold in range(folds)]
+    by_cell = max(len(part) for part in parts) ** 2 / 2 <= ALL_BY_CELL
+    return [_within(faces.vector_NE[part], faces.person_N[part], by_cell, threads) for part in parts]
+
+
+def cross_validated(folds: Sequence[Steps], fmrs: Sequence[float] = FMRS, prevalence: float | None = None) -> Folds:
+    """Return the figures of each fold by the threshold that is best in all others.
+
+    Args:
+        folds: Pairs of each fold, all counted by cell or all by bin.
+        fmrs: False match rates, in (0, 1).
+        prevalence: Share of pairs of one person to tell accuracy for, in (0, 1); None: as the pairs are.
+
+    Raises:
+        ConfigError: A rate or the prevalence is out of range.
+        DatasetError: There is one fold, or one without pairs of one person or of different people.
+    """
+    wrong = [rate for rate in (*fmrs, *([] if prevalence is None else [prevalence])) if not 0 < rate < 1]
+    if wrong:
+        raise ConfigError(f"false match rates and prevalence must lie between 0 and 1, got {wrong[0]}")
+    if len(folds) < 2:
+        raise DatasetError("a threshold is tried on other pairs than it is learnt from: that needs two folds")
+    empty = [n for n, fold in enumerate(folds) if not fold.genuine_K.sum() or not fold.impostor_K.sum()]
+    if empty:
+        raise DatasetError(f"fold {empty[0] + 1} lacks pairs of one person, or of different people")
+    others = [pool([fold for fold in folds if fold is not mine]) for mine in folds]
+    cuts = [_best(other, prevalence) for other in others]
+    rates = [_rates(fold, cut) for fold, cut in zip(folds, cuts, strict=True)]
+    right = [_accuracy(fold, fmr, tar, prevalence) for fold, (fmr, tar) in zip(folds, rates, strict=True)]
+    return Folds(
+        genuine=tuple(int(fold.genuine_K.sum()) for fold in folds),
+        impostor=tuple(int(fold.impostor_K.sum()) for fold in folds),
+        prevalence=prevalence,
+        accuracy=tuple(right),
+        threshold=tuple((cut - HALF) / HALF for cut in cuts),
+        points=tuple(_point(folds, others, fmr) for fmr in sorted(fmrs, reverse=True)),
+    )
+
+
+def pool(parts: Sequence[Steps]) -> Steps:
+    """Return the steps of all pairs together."""
+    low_K, at = np.unique(np.concatenate([part.low_K for part in parts]), return_inverse=True)
+    counted = [np.zeros(len(low_K), np.int64) for _ in range(2)]
+    np.add.at(counted[0], at, np.concatenate([part.impostor_K for part in parts]))
+    np.add.at(counted[1], at, np.concatenate([part.genuine_K for part in parts]))
+    cells_K = np.full(len(low_K), parts[0].cells_K[0] if len(parts[0].cells_K) else 1)
+    return Steps(low_K[::-1], cells_K, counted[0][::-1], counted[1][::-1])
+
+
+def _within(vector_NE: NDArray[np.float32], person_N: NDArray[np.int64], by_cell: bool, threads: int | None) -> Steps:
+    """Return the steps of all pairs of some faces."""
+    person_N = np.unique(person_N, return_inverse=True)[1]
+    if len(person_N) > WHOLE or not by_cell:
+        faces = Faces(vector_NE, person_N, np.arange(len(person_N)))
+        return pairs.count(faces, np.full(BINS, by_cell), threads).steps()
+    row, column = np.triu_indices(len(person_N), 1)
+    return steps_of((vector_NE @ vector_NE.T)[row, column], person_N[row] == person_N[column])
+
+
+def _best(steps: Steps, prevalence: float | None) -> float:
+    """Return the cell at or above which to match: midway between two steps, of equally good ones the highest."""
+    impostor_K, genuine_K = (np.concatenate([[0], np.cumsum(part)]) for part in (steps.impostor_K, steps.genuine_K))
+    share = genuine_K[-1] / (genuine_K[-1] + impostor_K[-1]) if prevalence is None else prevalence
+    right_K = share * genuine_K / genuine_K[-1] - (1 - share) * impostor_K / impostor_K[-1]
+    # sums of a draw differ in their last bits
+    at = int(np.argmax(right_K >= right_K.max() - 1e-12))
+    edge_K = np.concatenate([[2 * HALF + 2], steps.low_K, [-2]])
+    return float(edge_K[at] + edge_K[at + 1]) / 2
+
+
+def _rates(steps: Steps, cut: float) -> tuple[float, float]:
+    """Return FMR and TAR at a cell."""
+    match_K = steps.low_K + (steps.cells_K - 1) / 2 >= cut
+    return (
+        float(steps.impostor_K[match_K].sum() / steps.impostor_K.sum()),
+        float(steps.genuine_K[match_K].sum() / steps.genuine_K.sum()),
+    )
+
+
+def _accuracy(steps: Steps, fmr: float, tar: float, prevalence: float | None) -> float:
+    genuine, impostor = int(steps.genuine_K.sum()), int(steps.impostor_K.sum())
+    share = genuine / (genuine + impostor) if prevalence is None else prevalence
+    return share * tar + (1 - share) * (1 - fmr)
+
+
+def _point(folds: Sequence[Steps], others: Sequence[Steps], fmr: float) -> FoldPoint:
+    if any(fmr * int(other.impostor_K.sum()) < SHOWN * (1 - 1e-9) for other in others):
+        return FoldPoint(fmr=fmr, tar=None, counted_fmr=None)
+    rates = []
+    for fold, other in zip(folds, others, strict=True):
+        sum_K = np.cumsum(other.impostor_K)
+        first = int(np.searchsorted(sum_K, np.floor(fmr * int(sum_K[-1]) + 1e-9), side="right"))
+        rates.append(_rates(fold, float(other.low_K[first] + other.cells_K[first])))
+    return FoldPoint(fmr=fmr, tar=tuple(tar for _, tar in rates), counted_fmr=tuple(fmr for fmr, _ in rates))
+
+
+def _spread(value_F: Sequence[float]) -> tuple[float, float]:
+    """Return mean and standard deviation."""
+    return float(np.mean(value_F)), float(np.std(value_F, ddof=1)) if len(value_F) > 1 else float("nan")

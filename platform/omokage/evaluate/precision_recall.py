@@ -1,0 +1,87 @@
+"""Precision and recall of pairs, with the prevalence that they hold for.
+
+Of all pairs of a dataset one in thousands is of one person: precision there says how many of the pairs that match are
+right. It falls with the share of pairs that are of one person, so the share is told, and can be set.
+
+Shape key: K steps of similarity from the highest down.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import numpy as np
+
+from omokage.errors import ConfigError, DatasetError
+from omokage.evaluate.pairs import HALF, Steps
+
+CURVE: Final = 1000
+"""Most points of a curve."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrecisionRecall:
+    """Precision and recall from the highest threshold down. Plain values."""
+
+    prevalence: float
+    """Share of pairs of one person that precision is told for; what a blind guess would be right in."""
+    counted_prevalence: float
+    """Share of pairs of one person in these pairs."""
+    average_precision: float
+    """Sum over thresholds of precision times what recall gains there; never interpolated."""
+    best_f1: float
+    best_f1_threshold: float
+    curve: tuple[tuple[float, float, float], ...]
+    """Threshold, precision, recall."""
+
+    def json(self) -> str:
+        """Return the figures as one JSON object."""
+        return json.dumps(asdict(self))
+
+    def text(self) -> str:
+        """Return the figures for a person."""
+        return (
+            f"average precision {self.average_precision:.4f} where {self.prevalence:.4%} of pairs are of one person; "
+            f"best F1 {self.best_f1:.4f} at {self.best_f1_threshold:.4f}"
+        )
+
+
+def precision_recall(steps: Steps, prevalence: float | None = None) -> PrecisionRecall:
+    """Return precision and recall at every step.
+
+    Args:
+        steps: Of similarity; where pairs were counted by bin, a bin counts as one similarity.
+        prevalence: To tell precision for, in (0, 1); None: that of the pairs.
+
+    Raises:
+        ConfigError: The prevalence is out of range.
+        DatasetError: There is no pair of one person, or of different people.
+    """
+    genuine, impostor = int(steps.genuine_K.sum()), int(steps.impostor_K.sum())
+    if not genuine or not impostor:
+        raise DatasetError(
+            f"precision needs both kinds of pairs; got {genuine:,} of one person, {impostor:,} of others"
+        )
+    counted = genuine / (genuine + impostor)
+    share = counted if prevalence is None else prevalence
+    if not 0 < share < 1:
+        raise ConfigError(f"prevalence must lie between 0 and 1, got {prevalence}")
+    recall_K, fmr_K = np.cumsum(steps.genuine_K) / genuine, np.cumsum(steps.impostor_K) / impostor
+    precision_K = share * recall_K / (share * recall_K + (1 - share) * fmr_K)
+    f1_K = 2 * precision_K * recall_K / np.maximum(precision_K + recall_K, 1e-300)
+    best = int(np.argmax(f1_K))
+    threshold_K = (steps.low_K - HALF - 0.5) / HALF
+    part = CURVE // 2
+    shown = np.concatenate(
+        [np.searchsorted(recall_K, np.linspace(0, 1, part)), np.linspace(0, len(recall_K) - 1, part).astype(int)]
+    )
+    k = np.unique(np.minimum(shown, len(recall_K) - 1))
+    rows = zip(threshold_K[k].tolist(), precision_K[k].tolist(), recall_K[k].tolist(), strict=True)
+    return PrecisionRecall(
+        prevalence=share,
+        counted_prevalence=counted,
+        average_precision=float(np.sum(np.diff(recall_K, prepend=0) * precision_K)),
+        best_f1=float(f1_K[best]),
+        best_f1_threshold=float(threshold_K[best]),
+        curve=tuple(rows),
+    )
