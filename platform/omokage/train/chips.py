@@ -4,6 +4,7 @@ A local dataset's shards are mapped where they are. Those of a remote one are fe
 cache, by whichever worker comes first while the others wait, and are only ever seen there after their checksum held.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -20,7 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from omokage import schema
-from omokage.errors import DatasetError, WorkError
+from omokage.errors import DatasetError, StorageError, WorkError
 from omokage.shards import SHARDS, Shard, read_table
 from omokage.storage import PART, Folder
 from omokage.store import Dataset
@@ -30,6 +31,8 @@ FETCHERS: Final = 8
 
 UNCHECKED: Final = ".unchecked"
 """End of the name of a file whose checksum was not looked at yet."""
+
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 LOCK: Final = ".lock"
 """Held by the worker that fetches."""
@@ -153,6 +156,10 @@ def _fetch(source: Folder, shard: Shard, here: Folder) -> None:
         source.fetch(name, unchecked)
     except FileNotFoundError as error:
         raise DatasetError(f"{source.place(name)} is missing") from error
+    except StorageError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
+            raise error.__cause__ from None  # of our disk, not of the storage
+        raise
     with unchecked.open("rb") as file:
         right = hashlib.file_digest(file, "sha256").hexdigest() == shard.sha256["faces"]
     if not right:
