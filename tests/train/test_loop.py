@@ -241,3 +241,22 @@ def test_what_cannot_be_shown_cannot_choose_the_best(data, tmp_path):
     with pytest.raises(ConfigError, match=r"cannot show tar_at_fmr_1e-6; it shows auc"):
         train(lesson(data, tmp_path, recipe(epochs=1, best="tar_at_fmr_1e-6")), quietly)
     assert VAL == 4
+
+
+def test_norms_at_rest_are_those_of_the_weights_at_rest(data, tmp_path):
+    """Schedule-free weights at rest are an average that was never run; norms of the way there would not fit it."""
+    what = changed(recipe(), optim=OptimConfig(preset="schedule-free", warmup_epochs=0))
+    table = parted(data)
+    train_N, people = labels(table, "train")
+    learner = loop.Learner(what, len(people), 5, torch.device("cpu"))
+    loader = loop.Loader(lesson(data, tmp_path, what, table).chips, train_N, 32, 1)
+    batches = list(loader(loop.Batches(train_N, what.batches, 0).epoch(0)))
+    for batch in batches:
+        learner.step([batch], torch.Generator())
+    conv, norm = learner.embedder.backbone.conv1[:2]
+    before = norm.running_mean.clone()
+    with learner.resting(batches), torch.no_grad():
+        mean_BC = torch.stack([conv(learner.prepared(batch)).mean((0, 2, 3)) for batch in batches])
+        torch.testing.assert_close(norm.running_mean, mean_BC.mean(0), rtol=1e-4, atol=1e-5)
+        assert not norm.training
+    assert torch.equal(norm.running_mean, before) and norm.momentum is not None and norm.training

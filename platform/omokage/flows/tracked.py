@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from omokage.errors import OmokageError
 from omokage.tracking.model import OnnxModel
+from omokage.tracking.place import OFF
 from omokage.tracking.tracker import About, Tracker
 from omokage.train.export import CARD, DESCRIPTION, GRAPH, export
 from omokage.train.report import TrainReport
@@ -43,7 +44,7 @@ def tracker(run: Run, head: RunHead, uri: str | None, experiment: str) -> Iterat
         commit=head.code["commit"] or "",
         params=head.recipe,
     )
-    events = Path(run.folder.place(EVENTS)) if run.folder.local else None
+    events = Path(run.folder.place(EVENTS)) if run.folder.local and uri != OFF else None
     telling = Tracker.start(uri, about, events, first_step=1)
     for line in run.history():  # all again: what a killed command did not tell is told now
         tell(telling, line)

@@ -10,7 +10,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
@@ -19,7 +19,6 @@ import ray
 import ray.train
 import torch
 from ray.train.torch import get_device
-from ray.train.v2.api.callback import UserCallback
 from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2.torch.torch_trainer import TorchTrainer
 
@@ -105,7 +104,6 @@ def train(
     run: str,
     config: TrainConfig,
     on_progress: OnProgress = quietly,
-    callbacks: Sequence[UserCallback] = (),
 ) -> TrainReport:
     """Return the report of a training, begun now or taken up where it was stopped.
 
@@ -114,7 +112,6 @@ def train(
         run: Folder or s3:// prefix that holds all of the training.
         config: How.
         on_progress: Told of pictures done in the epoch that is going on.
-        callbacks: Of Ray Train.
 
     Raises:
         OmokageError: A setting or the dataset is wrong, or the work could not go on; checkpoints are kept.
@@ -128,7 +125,7 @@ def train(
         with tracker(there, planned.head, config.tracking, config.experiment) as telling:
             with connected(config.cluster):
                 where = placing(nodes(), config.workers, config.cluster.cpus, config.cluster.gpus)
-                fitted = fit(planned, config, where, on_progress, callbacks, lambda line: tell(telling, line))
+                fitted = fit(planned, config, where, on_progress, lambda line: tell(telling, line))
             report = _report(planned, config, where, fitted, began)
             wrong = finish(telling, there, report)
         report = replace(report, warnings=(*report.warnings, *([wrong] if wrong else []), *telling.warnings))
@@ -203,7 +200,6 @@ def fit(
     config: TrainConfig,
     where: Placing,
     on_progress: OnProgress = quietly,
-    callbacks: Sequence[UserCallback] = (),
     on_epoch: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> Fitted:
     """Return what came of training on the connected cluster.
@@ -229,7 +225,6 @@ def fit(
             run_config=RunConfig(
                 name="train",
                 storage_path=scratch,
-                callbacks=list(callbacks),
                 failure_config=FailureConfig(
                     max_failures=config.max_failures, controller_failure_limit=WAITS_FOR_RESOURCES
                 ),
@@ -308,7 +303,7 @@ def _work(given: dict[str, Any]) -> str | None:
     torch.set_num_threads(given["threads"])
     context = ray.train.get_context()
     try:
-        outcome = teach(_lesson(given, context.get_world_rank() == 0), _show(board), _tell(board, context))
+        outcome = teach(_lesson(given, context.get_world_rank() == 0), _show(board), _tell(board))
     except OmokageError as error:
         ray.get(board.fail.remote(type(error).__name__, str(error)))
         if context.get_world_size() == 1:
@@ -343,11 +338,9 @@ def _show(board: Any) -> OnProgress:
     return on_progress
 
 
-def _tell(board: Any, context: Any) -> Callable[[dict[str, Any]], None]:
+def _tell(board: Any) -> Callable[[dict[str, Any]], None]:
     def on_epoch(line: dict[str, Any]) -> None:
-        if context.get_world_rank() == 0:
-            ray.get(board.tell.remote(line))
-        ray.train.report(line)
+        ray.get(board.tell.remote(line))
 
     return on_epoch
 

@@ -5,7 +5,7 @@ Shape key: B faces of this rank, C = 3 channels (RGB), H rows = W columns of a f
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -13,6 +13,7 @@ from typing import Any, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from omokage.augment.augment import Augment
@@ -25,6 +26,9 @@ from omokage.train.optim import Optimiser
 from omokage.train.precision import choose
 from omokage.train.recipe import Recipe
 from omokage.train.scaler import Scaler
+
+AVERAGED = frozenset({"schedule-free"})
+"""Presets whose best weights are an average of those on the way."""
 
 PLAIN = frozenset({"sgd-step"})
 """Presets of plain gradient descent; the others take steps of the learning rate's size."""
@@ -149,19 +153,51 @@ class Learner:
                 f"--input-size; or take a smaller --backbone. It said: {str(error).splitlines()[0]}"
             ) from error
 
+    @property
+    def rests_elsewhere(self) -> bool:
+        """Whether the weights at rest are others than those that it learns with, so that norms must be taken anew."""
+        return self.recipe.optim.preset in AVERAGED and bool(self._norms())
+
     @contextmanager
-    def resting(self) -> Iterator[None]:
-        """Have the network as it is best, to be judged or saved, while the block runs."""
+    def resting(self, batches: Iterable[Batch] = ()) -> Iterator[None]:
+        """Have the network as it is best, to be judged or saved, while the block runs.
+
+        Args:
+            batches: What batch norms take their means from, where ``rests_elsewhere``.
+        """
         self.optimiser.eval()
         self.embedder.eval()
+        learned = {name: buffer.clone() for name, buffer in self.embedder.named_buffers()}
+        self._take_means(batches)
         if gather.ranks() > 1:  # the running means of batch norms have parted a little
             for buffer in self.embedder.buffers():
                 dist.broadcast(buffer, src=0)
         try:
             yield
         finally:
+            if self.rests_elsewhere:
+                for name, buffer in self.embedder.named_buffers():
+                    buffer.copy_(learned[name])
             self.embedder.train()
             self.optimiser.train()
+
+    def _norms(self) -> list[_BatchNorm]:
+        return [module for module in self.embedder.modules() if isinstance(module, _BatchNorm)]
+
+    def _take_means(self, batches: Iterable[Batch]) -> None:
+        """Have batch norms hold the means over some batches; nothing else changes."""
+        norms = self._norms()
+        momenta = [norm.momentum for norm in norms]
+        for number, batch in enumerate(batches):
+            for norm in norms if number == 0 else ():
+                norm.reset_running_stats()
+                norm.momentum = None  # the plain mean over all that comes
+                norm.train()
+            with torch.no_grad(), self.computing():
+                self.embedder(self.prepared(batch))
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()
 
     def state(self) -> dict[str, Any]:
         """Return what all ranks share of what was learned, as tensors and plain values."""

@@ -37,6 +37,9 @@ BEST: Final = "best.pt"
 BEST_FIGURES: Final = "best.json"
 LAST: Final = "last.pt"
 
+FOR_NORMS: Final = 16
+"""Batches that batch norms take their means from, where they must be taken anew."""
+
 LOOK: Final = 8
 """Steps between looks at the clock, which ranks must agree on."""
 
@@ -109,7 +112,7 @@ def train(
     Args:
         lesson: What to train on, and how.
         on_progress: Told of pictures done in the epoch that is going on.
-        on_epoch: Given each epoch's figures.
+        on_epoch: Given each epoch's figures, on rank 0.
 
     Raises:
         WorkError: The loss or a gradient is not a number, or the GPU has too little memory.
@@ -148,7 +151,7 @@ class _Training:
             self._epoch(at)
             at = Position(at.epoch + 1, 0)
             self._end_epoch(at)
-        with self.learner.resting():
+        with self.learner.resting(self._some_batches()):
             self._write_model(LAST)
         precision = self.learner.precision
         return Outcome(
@@ -270,7 +273,7 @@ class _Training:
         progress, began = self.progress, time.monotonic()
         line = self._line(done)
         figures: dict[str, Any] = {}
-        with self.learner.resting():
+        with self.learner.resting(self._some_batches()):
             if self.validates:
                 found, figures = validate.validated(self.learner, self.val_loader, self.val_rows, self.lesson.threads)
                 name, good = validate.goodness(found, self.loop.best)
@@ -285,8 +288,13 @@ class _Training:
         if gather.rank() == 0:
             lines = [json.dumps(each) + "\n" for each in progress.history]
             self.lesson.folder.write(METRICS, "".join(lines).encode())
-        self.on_epoch(line)  # before the checkpoint: what is told twice does no harm, what is never told is lost
+            self.on_epoch(line)  # before the checkpoint: what is told twice does no harm, what is never told is lost
         self._save(done)
+
+    def _some_batches(self) -> Iterator[Batch]:
+        """Yield what batch norms take their means from before the network rests, always the same; mostly nothing."""
+        if self.learner.rests_elsewhere:
+            yield from self.loader(itertools.islice(self.batches.epoch(0), FOR_NORMS))
 
     def _line(self, done: Position) -> dict[str, Any]:
         """Return what is known of an epoch before it is judged."""
