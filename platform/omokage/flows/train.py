@@ -5,28 +5,18 @@ folder (``train.state``). So a killed worker, a lost node and a killed command a
 """
 
 import dataclasses
-import json
 import os
-import tempfile
-import threading
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import pyarrow as pa
-import ray
-import ray.train
 import torch
-from ray.train.torch import get_device
-from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
-from ray.train.v2.torch.torch_trainer import TorchTrainer
 
 from omokage import config as settings
-from omokage import errors
-from omokage.errors import ConfigError, DatasetError, OmokageError, WorkError
-from omokage.flows.board import Board, Seen
+from omokage.errors import ConfigError, DatasetError
 from omokage.flows.cluster import ClusterConfig, connected
+from omokage.flows.fitting import Fitted, fit
 from omokage.flows.placing import Placing, nodes, placing
 from omokage.flows.tracked import finish, tell, tracker
 from omokage.ledger.version import Version, opened
@@ -36,9 +26,7 @@ from omokage.tracking import place
 from omokage.train import run as runs
 from omokage.train import validate
 from omokage.train.batches import Batches
-from omokage.train.chips import Chips
-from omokage.train.loop import BEST, LAST, Lesson, Outcome
-from omokage.train.loop import train as teach
+from omokage.train.loop import BEST, LAST
 from omokage.train.model import build
 from omokage.train.recipe import Recipe
 from omokage.train.report import TrainReport
@@ -46,11 +34,6 @@ from omokage.train.run import Run, RunHead
 from omokage.train.split import labels, split
 
 PARTS: Final = ("train", "val", "test")
-
-POLL_SECONDS: Final = 0.3
-
-WAITS_FOR_RESOURCES: Final = 10
-"""How often Ray Train asks for workers, a minute each, where others use the cluster."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,8 +108,10 @@ def train(
         with tracker(there, planned.head, config.tracking, config.experiment) as telling:
             with connected(config.cluster):
                 where = placing(nodes(), config.workers, config.cluster.cpus, config.cluster.gpus)
-                fitted = fit(planned, config, where, on_progress, lambda line: tell(telling, line))
+                _check_people(planned, where.workers)
+                fitted = fit(there, where, config.max_failures, on_progress, lambda line: tell(telling, line))
             report = _report(planned, config, where, fitted, began)
+            there.folder.write(runs.REPORT, report.json().encode())  # what is exported says which epoch it is of
             wrong = finish(telling, there, report)
         report = replace(report, warnings=(*report.warnings, *([wrong] if wrong else []), *telling.warnings))
         there.folder.write(runs.REPORT, report.json().encode())
@@ -186,168 +171,18 @@ def _checked(table: pa.Table, recipe: Recipe) -> list[str]:
     return notes
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fitted:
-    """What came of the workers."""
-
-    outcome: Outcome
-    began: float
-    """When the first step was taken, by ``time.monotonic`` of the command."""
-
-
-def fit(
-    planned: Plan,
-    config: TrainConfig,
-    where: Placing,
-    on_progress: OnProgress = quietly,
-    on_epoch: Callable[[dict[str, Any]], None] = lambda _: None,
-) -> Fitted:
-    """Return what came of training on the connected cluster.
-
-    Raises:
-        OmokageError: The work could not go on.
-    """
-    Batches(labels(planned.table, "train")[0], planned.recipe.batches, 0, 0, where.workers)  # or workers would say so
-    board = Board.remote()  # type: ignore[attr-defined]
-    given = {
-        "run": planned.run.folder.url,
-        "token": os.urandom(4).hex(),
-        "threads": where.cpus,
-        "board": board,
-    }
-    with tempfile.TemporaryDirectory(prefix="omokage-train-") as scratch:
-        trainer = TorchTrainer(
-            _work,
-            train_loop_config=given,
-            scaling_config=ScalingConfig(
-                num_workers=where.workers, use_gpu=where.gpu, resources_per_worker=_resources(where)
-            ),
-            run_config=RunConfig(
-                name="train",
-                storage_path=scratch,
-                failure_config=FailureConfig(
-                    max_failures=config.max_failures, controller_failure_limit=WAITS_FOR_RESOURCES
-                ),
-            ),
-        )
-        return _watched(trainer, board, on_progress, on_epoch)
-
-
-def _resources(where: Placing) -> dict[str, float]:
-    return {"CPU": float(where.cpus)} | ({"GPU": 1.0} if where.gpu else {})
-
-
-class _Fit(threading.Thread):
-    """Runs a trainer beside the thread that shows progress, and that Ctrl-C reaches."""
-
-    def __init__(self, trainer: TorchTrainer) -> None:
-        super().__init__(daemon=True)
-        self.trainer = trainer
-        self.returned: Any = None
-        self.raised: BaseException | None = None
-
-    def run(self) -> None:
-        """Train."""
-        try:
-            self.returned = self.trainer.fit().return_value  # type: ignore[attr-defined]
-        except BaseException as error:  # noqa: BLE001 - given to the thread that waits
-            self.raised = error
-
-
-def _watched(
-    trainer: TorchTrainer, board: Any, on_progress: OnProgress, on_epoch: Callable[[dict[str, Any]], None]
-) -> Fitted:
-    """Return what came of a trainer, after showing its progress while it ran."""
-    thread = _Fit(trainer)
-    thread.start()
-    began, told = None, 0
-    while True:
-        thread.join(POLL_SECONDS)
-        ended = not thread.is_alive()
-        seen: Seen = ray.get(board.seen.remote(told))
-        if seen.progress is not None:
-            began = began or time.monotonic()
-            on_progress(*seen.progress)
-        for line in seen.epochs:
-            on_epoch(line)
-        told += len(seen.epochs)
-        if ended:
-            break
-    if seen.failure is not None:
-        kind, text = seen.failure
-        raise getattr(errors, kind)(text)
-    if thread.raised is not None:
-        raise _explained(thread.raised) from thread.raised
-    return Fitted(outcome=Outcome(**json.loads(thread.returned)), began=began or time.monotonic())
-
-
-def _explained(error: BaseException) -> BaseException:
-    """Return an error of Ray's as one that a person can act on; a mistake of ours stays what it is."""
-    if isinstance(error, ray.train.ControllerError):
-        return WorkError(f"the workers could not be started: {error.controller_failure}; the same command goes on")
-    if isinstance(error, ray.train.WorkerGroupError):
-        died = [each for each in error.worker_failures.values() if isinstance(each, ray.exceptions.RayActorError)]
-        if died:
-            return WorkError(
-                f"workers died more often than --max-failures allows ({str(died[0]).splitlines()[0]}); "
-                "the same command goes on from the last checkpoint"
-            )
-    return error
-
-
-def _work(given: dict[str, Any]) -> str | None:
-    """Train as one worker, and return what came of it as JSON."""
-    board = given["board"]
-    if ray.get(board.failed.remote()):
-        return None  # started again after an error that would only come again
-    torch.set_num_threads(given["threads"])
-    context = ray.train.get_context()
-    try:
-        outcome = teach(_lesson(given, context.get_world_rank() == 0), _show(board), _tell(board))
-    except OmokageError as error:
-        ray.get(board.fail.remote(type(error).__name__, str(error)))
-        if context.get_world_size() == 1:
-            return None
-        raise  # or the others would wait for this one
-    return json.dumps(asdict(outcome))
-
-
-def _lesson(given: dict[str, Any], first: bool) -> Lesson:
-    there = Run.at(given["run"])
-    head = there.head()
-    if head is None:
-        raise DatasetError(f"{given['run']} is not to be seen on every machine: give a shared folder or s3://")
-    recipe = settings.from_dict(Recipe, head.recipe, runs.HEAD)
-    table = there.split(head)
-    return Lesson(
-        recipe=recipe,
-        table=table,
-        chips=Chips(Dataset.open(head.dataset), table),
-        folder=there.folder,
-        token=given["token"],
-        device=get_device(),
-        threads=given["threads"],
-        start=there.start() if first else None,
-    )
-
-
-def _show(board: Any) -> OnProgress:
-    def on_progress(done: int, of: int, what: str = "") -> None:
-        board.show.remote(done, of, what)
-
-    return on_progress
-
-
-def _tell(board: Any) -> Callable[[dict[str, Any]], None]:
-    def on_epoch(line: dict[str, Any]) -> None:
-        ray.get(board.tell.remote(line))
-
-    return on_epoch
-
-
 def _tracked(uri: str | None) -> str | None:
     store = place.resolve(uri)
     return place.shown(store) if store else None
+
+
+def _check_people(planned: Plan, workers: int) -> None:
+    """Check that a step of all workers finds people enough.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    Batches(labels(planned.table, "train")[0], planned.recipe.batches, planned.recipe.loop.seed, world=workers)
 
 
 def _report(planned: Plan, config: TrainConfig, where: Placing, fitted: Fitted, began: float) -> TrainReport:

@@ -12,7 +12,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +28,7 @@ from omokage.train.batches import Batches
 from omokage.train.chips import Chips
 from omokage.train.learner import Learner, Taken, finite
 from omokage.train.loader import Batch, Loader
+from omokage.train.outcome import Outcome, Progress
 from omokage.train.recipe import Recipe
 from omokage.train.run import METRICS
 from omokage.train.split import labels
@@ -64,42 +65,6 @@ class Lesson:
     """That decode pictures."""
     start: Mapping[str, torch.Tensor] | None = None
     """State of the network to start from; random numbers without. Of rank 0; the others get theirs from it."""
-
-
-@dataclass(kw_only=True)
-class Progress:
-    """What has come of a training so far: plain values, kept in its checkpoints."""
-
-    history: list[dict[str, Any]] = field(default_factory=list)
-    """What each epoch gave, a line of metrics.jsonl each."""
-    best: dict[str, Any] | None = None
-    """Of the best epoch so far: epoch, metric, value."""
-    loss_sum: float = 0.0
-    """Over the steps of the epoch that is going on."""
-    steps: int = 0
-    """Of that epoch."""
-    seconds: float = 0.0
-    """Spent in them."""
-    waited: float = 0.0
-    """Of these, waiting for pictures."""
-    broken: list[str] = field(default_factory=list)
-    """Face ids of the chips that could not be decoded."""
-    starts: int = 0
-    """How often the training was started or taken up."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a training came to: plain values."""
-
-    history: list[dict[str, Any]]
-    best: dict[str, Any] | None
-    stopped_early: bool
-    broken: list[str]
-    starts: int
-    precision: str
-    why_precision: str
-    notes: list[str]
 
 
 def train(

@@ -1,0 +1,203 @@
+"""Ray Train's workers: started, watched, started again when one dies, and what they hand back.
+
+Ray Train knows nothing of our checkpoints. A worker that it starts begins with the newest one in the run's folder.
+"""
+
+import json
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import ray
+import ray.train
+import torch
+from ray.train.torch import get_device
+from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
+from ray.train.v2.torch.torch_trainer import TorchTrainer
+
+from omokage import config as settings
+from omokage import errors
+from omokage.errors import DatasetError, OmokageError, WorkError
+from omokage.flows.board import Board, Seen
+from omokage.flows.placing import Placing
+from omokage.progress import OnProgress, quietly
+from omokage.store import Dataset
+from omokage.train import run as runs
+from omokage.train.chips import Chips
+from omokage.train.loop import Lesson
+from omokage.train.loop import train as teach
+from omokage.train.outcome import Outcome
+from omokage.train.recipe import Recipe
+from omokage.train.run import Run
+
+POLL_SECONDS: Final = 0.3
+
+WAITS_FOR_RESOURCES: Final = 10
+"""How often Ray Train asks for workers, a minute each, where others use the cluster."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fitted:
+    """What came of the workers."""
+
+    outcome: Outcome
+    began: float
+    """When the first step was taken, by ``time.monotonic`` of the command."""
+
+
+def fit(
+    run: Run,
+    where: Placing,
+    max_failures: int,
+    on_progress: OnProgress = quietly,
+    on_epoch: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> Fitted:
+    """Return what came of a training that has begun, on the connected cluster.
+
+    Args:
+        run: Its folder, seen by every machine.
+        where: The workers.
+        max_failures: So often workers may die.
+        on_progress: Told of pictures done in the epoch that is going on.
+        on_epoch: Given each epoch's figures.
+
+    Raises:
+        OmokageError: The work could not go on.
+    """
+    board = Board.remote()  # type: ignore[attr-defined]
+    given = {
+        "run": run.folder.url,
+        "token": os.urandom(4).hex(),
+        "threads": where.cpus,
+        "board": board,
+    }
+    with tempfile.TemporaryDirectory(prefix="omokage-train-") as scratch:
+        trainer = TorchTrainer(
+            _work,
+            train_loop_config=given,
+            scaling_config=ScalingConfig(
+                num_workers=where.workers, use_gpu=where.gpu, resources_per_worker=_resources(where)
+            ),
+            run_config=RunConfig(
+                name="train",
+                storage_path=scratch,
+                failure_config=FailureConfig(max_failures=max_failures, controller_failure_limit=WAITS_FOR_RESOURCES),
+            ),
+        )
+        return _watched(trainer, board, on_progress, on_epoch)
+
+
+def _resources(where: Placing) -> dict[str, float]:
+    return {"CPU": float(where.cpus)} | ({"GPU": 1.0} if where.gpu else {})
+
+
+class _Fit(threading.Thread):
+    """Runs a trainer beside the thread that shows progress, and that Ctrl-C reaches."""
+
+    def __init__(self, trainer: TorchTrainer) -> None:
+        super().__init__(daemon=True)
+        self.trainer = trainer
+        self.returned: Any = None
+        self.raised: BaseException | None = None
+
+    def run(self) -> None:
+        """Train."""
+        try:
+            self.returned = self.trainer.fit().return_value  # type: ignore[attr-defined]
+        except BaseException as error:  # noqa: BLE001 - given to the thread that waits
+            self.raised = error
+
+
+def _watched(
+    trainer: TorchTrainer, board: Any, on_progress: OnProgress, on_epoch: Callable[[dict[str, Any]], None]
+) -> Fitted:
+    """Return what came of a trainer, after showing its progress while it ran."""
+    thread = _Fit(trainer)
+    thread.start()
+    began, told = None, 0
+    while True:
+        thread.join(POLL_SECONDS)
+        ended = not thread.is_alive()
+        seen: Seen = ray.get(board.seen.remote(told))
+        if seen.progress is not None:
+            began = began or time.monotonic()
+            on_progress(*seen.progress)
+        for line in seen.epochs:
+            on_epoch(line)
+        told += len(seen.epochs)
+        if ended:
+            break
+    if seen.failure is not None:
+        kind, text = seen.failure
+        raise getattr(errors, kind)(text)
+    if thread.raised is not None:
+        raise _explained(thread.raised) from thread.raised
+    return Fitted(outcome=Outcome(**json.loads(thread.returned)), began=began or time.monotonic())
+
+
+def _explained(error: BaseException) -> BaseException:
+    """Return an error of Ray's as one that a person can act on; a mistake of ours stays what it is."""
+    if isinstance(error, ray.train.ControllerError):
+        return WorkError(f"the workers could not be started: {error.controller_failure}; the same command goes on")
+    if isinstance(error, ray.train.WorkerGroupError):
+        died = [each for each in error.worker_failures.values() if isinstance(each, ray.exceptions.RayActorError)]
+        if died:
+            return WorkError(
+                f"workers died more often than --max-failures allows ({str(died[0]).splitlines()[0]}); "
+                "the same command goes on from the last checkpoint"
+            )
+    return error
+
+
+def _work(given: dict[str, Any]) -> str | None:
+    """Train as one worker, and return what came of it as JSON."""
+    board = given["board"]
+    if ray.get(board.failed.remote()):
+        return None  # started again after an error that would only come again
+    torch.set_num_threads(given["threads"])
+    context = ray.train.get_context()
+    try:
+        outcome = teach(_lesson(given, context.get_world_rank() == 0), _show(board), _tell(board))
+    except OmokageError as error:
+        ray.get(board.fail.remote(type(error).__name__, str(error)))
+        if context.get_world_size() == 1:
+            return None
+        raise  # or the others would wait for this one
+    return json.dumps(asdict(outcome))
+
+
+def _lesson(given: dict[str, Any], first: bool) -> Lesson:
+    there = Run.at(given["run"])
+    head = there.head()
+    if head is None:
+        raise DatasetError(f"{given['run']} is not to be seen on every machine: give a shared folder or s3://")
+    recipe = settings.from_dict(Recipe, head.recipe, runs.HEAD)
+    table = there.split(head)
+    return Lesson(
+        recipe=recipe,
+        table=table,
+        chips=Chips(Dataset.open(head.dataset), table),
+        folder=there.folder,
+        token=given["token"],
+        device=get_device(),
+        threads=given["threads"],
+        start=there.start() if first else None,
+    )
+
+
+def _show(board: Any) -> OnProgress:
+    def on_progress(done: int, of: int, what: str = "") -> None:
+        board.show.remote(done, of, what)
+
+    return on_progress
+
+
+def _tell(board: Any) -> Callable[[dict[str, Any]], None]:
+    def on_epoch(line: dict[str, Any]) -> None:
+        ray.get(board.tell.remote(line))
+
+    return on_epoch

@@ -1,0 +1,113 @@
+"""A run's folder: what it was begun with, what may go on in it, what may not."""
+
+import dataclasses
+import json
+
+import pytest
+from lessons import TINY, changed, crowd, parted, recipe
+
+from omokage.errors import ConfigError, DatasetError
+from omokage.storage import Folder
+from omokage.train import run as runs
+from omokage.train.losses import LossConfig
+from omokage.train.optim import OptimConfig
+from omokage.train.run import Run, RunHead, check_same, code, plain, table_bytes
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    return Run.at(str(tmp_path / "run"))
+
+
+def head(**other) -> RunHead:
+    given = {
+        "dataset": "/data/最初",
+        "version": "v1",
+        "version_sha256": "0" * 64,
+        "generation": 1,
+        "split_sha256": "",
+        "recipe": plain(recipe()),
+        "code": code(),
+        "key": "k",
+        "notes": ("a note",),
+    }
+    return RunHead(**given | other)
+
+
+def test_what_begins_a_run_comes_back(run, tmp_path):
+    assert run.head() is None and run.report() is None and run.history() == []
+    table = parted(crowd(tmp_path / "data", people=6))
+    data, sha256 = table_bytes(table)
+    began = head(split_sha256=sha256)
+    run.begin(began, "[model]\n", data, None)
+    assert run.head() == began
+    assert run.split(began).equals(table) and run.start() is None
+    run.folder.write(runs.SPLIT, data[:-1])
+    with pytest.raises(DatasetError, match="damaged"):
+        run.split(began)
+
+
+def test_a_head_that_is_damaged_says_so(run):
+    run.folder.write(runs.HEAD, b'{"format": 1}')
+    with pytest.raises(DatasetError, match="damaged"):
+        run.head()
+    run.folder.write(runs.HEAD, b'{"format": 99}')
+    with pytest.raises(DatasetError, match="another version"):
+        run.head()
+
+
+def test_other_settings_for_the_same_run_are_refused_with_what_differs():
+    old = head()
+    check_same(old, "/data/最初", "v1", recipe(), "RUN")
+    other = changed(recipe(epochs=9), optim=OptimConfig(lr=0.5), loss=LossConfig(loss="arcface", margin_rad=0.3))
+    with pytest.raises(ConfigError) as said:
+        check_same(old, "/data/最初", "v2", other, "RUN")
+    text = str(said.value)
+    assert "loop.epochs is 3 there and 9 here" in text
+    assert "optim.lr is not given there and 0.5 here" in text
+    assert 'loss.loss is "cosface" there and "arcface" here' in text
+    assert 'version is "v1" there and "v2" here' in text
+    assert "dim" not in text and "dataset" not in text
+
+
+def test_settings_that_a_newer_program_knows_are_no_other_settings_by_name():
+    """A field that this program has and the run's writer had not is said, not passed over."""
+    old = head()
+    del old.recipe["model"]["dim"]
+    with pytest.raises(ConfigError, match=r"model\.dim is not given there and 16 here"):
+        check_same(old, "/data/最初", "v1", changed(recipe(), model=TINY), "RUN")
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(DatasetError, match="other files"):
+        Run.at(str(tmp_path)).check_free()
+
+
+def test_what_a_killed_beginning_left_is_written_over(run):
+    run.folder.write(runs.CONFIG, b"")
+    run.folder.write(runs.SPLIT, b"")
+    run.check_free()
+
+
+def test_two_at_once_are_kept_apart_and_a_lock_ends_with_its_holder(run):
+    other = Run.at(run.folder.url)
+    with run.locked(), pytest.raises(DatasetError, match="another training is at work"), other.locked():
+        pass
+    with Run.at(run.folder.url).locked():
+        pass
+
+
+def test_plain_recipes_are_read_back_as_they_were():
+    from omokage import config
+    from omokage.train.recipe import Recipe
+
+    said = json.loads(json.dumps(plain(recipe())))
+    assert config.from_dict(Recipe, said, "run.json") == recipe()
+    assert set(said) == {field.name for field in dataclasses.fields(Recipe)}
+
+
+def test_the_commit_is_that_of_the_checkout():
+    said = code()
+    assert said["omokage"] and (said["commit"] is None or len(said["commit"].removesuffix("-dirty")) == 40)
+    assert Folder.at("/").local
