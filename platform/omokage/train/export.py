@@ -83,6 +83,7 @@ class ModelReport:
         """Return the report for a person."""
         which = "best on unseen people" if self.best else "last"
         at = f", epoch {self.epoch}" if self.epoch is not None else "; the training has not ended"
+        here = "COPY" if "://" in self.out else self.out  # an encoder is read from a disk
         return "\n".join(
             [
                 f"{self.out}: {', '.join(self.files)}",
@@ -90,7 +91,7 @@ class ModelReport:
                 f"aligned to {self.template} with padding {self.padding:g}",
                 f"The graph differs from the network by {self.difference:.1e} at most; {self.seconds:.1f} s",
                 f"Licence: {self.licence}",
-                f"Encode with it: omokage ingest SOURCE DATASET --encoder {self.out}/{GRAPH}",
+                f"Encode with it: omokage ingest SOURCE DATASET --encoder {here}/{GRAPH}",
             ]
         )
 
