@@ -1,5 +1,10 @@
-"""TensorBoard's event files beside a training. They are read by TensorBoard only, never by us."""
+"""TensorBoard's event files beside a training. They are read by TensorBoard only, never by us.
 
+tensorboardX's SummaryWriter hands events to a thread, and its ``flush`` does not wait for it: what was told last would
+be lost with a killed process. So its parts are used without the thread.
+"""
+
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,16 +20,28 @@ class Events:
             folder: Made if it is not there.
             first_step: What earlier files say of this step and later ones was given up, and is not shown.
         """
-        from tensorboardX import SummaryWriter
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import SessionLog
 
-        self._writer: Any = SummaryWriter(str(folder), purge_step=first_step, flush_secs=3600)
+        folder.mkdir(parents=True, exist_ok=True)
+        suffix = f".{time.time_ns()}"  # or two files of one second would be one; they are read by name
+        self._writer: Any = EventsWriter(str(folder / "events"), suffix)
+        self._write(step=first_step, session_log=SessionLog(status=SessionLog.START))
+        self._writer.flush()
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Write figures; they are on disk when this returns."""
+        """Write figures; they are in the file when this returns."""
+        from tensorboardX.summary import scalar
+
         for name, value in metrics.items():
-            self._writer.add_scalar(name, value, step)
+            self._write(step=step, summary=scalar(name, value))
         self._writer.flush()
 
     def close(self) -> None:
         """Close the file."""
         self._writer.close()
+
+    def _write(self, **what: Any) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
+        self._writer.write_event(Event(wall_time=time.time(), **what))
