@@ -3,17 +3,17 @@
 All of them compare cosines, never distances: a distance's margins with a similarity gave a collapsed model, which
 answers every face with one embedding, a loss of zero.
 
-Shape key: N faces of a batch, E numbers of an embedding.
+E is how many numbers an embedding has.
 """
 
 import math
 from collections.abc import Callable
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 from pytorch_metric_learning import losses as pml
 from pytorch_metric_learning.distances import CosineSimilarity
 from pytorch_metric_learning.reducers import AvgNonZeroReducer, MeanReducer
-from torch import Tensor, nn
+from torch import nn
 
 from omokage.train.pairs import PairLoss
 
@@ -52,8 +52,6 @@ RANGES: Final[dict[str, tuple[float, float]]] = {
 }
 """What lies above the first and at most at the second makes sense."""
 
-NEARLY_1: Final = 1 - 1e-7
-
 
 def _violators() -> dict[str, Any]:
     """Return what hinged losses are made with: the mean over the pairs or triplets that have a loss at all.
@@ -74,22 +72,6 @@ def _everybody() -> dict[str, Any]:
     return {"distance": CosineSimilarity(), "reducer": MeanReducer()}
 
 
-class ArcFace(pml.ArcFaceLoss):  # type: ignore[misc]
-    """ArcFaceLoss with a finite slope where a face lies exactly on its person's weights: acos has none at 1."""
-
-    def get_angles(self, cosine_N: Tensor) -> Tensor:
-        """Return angles in radians."""
-        return cast(Tensor, super().get_angles(cosine_N.clamp(-NEARLY_1, NEARLY_1)))
-
-
-class SubArcFace(pml.SubCenterArcFaceLoss):  # type: ignore[misc]
-    """SubCenterArcFaceLoss with a finite slope at the weights, as above."""
-
-    def get_angles(self, cosine_N: Tensor) -> Tensor:
-        """Return angles in radians."""
-        return cast(Tensor, super().get_angles(cosine_N.clamp(-NEARLY_1, NEARLY_1)))
-
-
 BUILDERS: Final[dict[str, Callable[[Value, int, int], nn.Module]]] = {
     "contrastive": lambda value, dim, classes: pml.ContrastiveLoss(
         pos_margin=value("genuine_cos"), neg_margin=value("impostor_cos"), **_violators()
@@ -98,7 +80,7 @@ BUILDERS: Final[dict[str, Callable[[Value, int, int], nn.Module]]] = {
     "multi-similarity": lambda value, dim, classes: pml.MultiSimilarityLoss(**_everybody()),
     "supcon": lambda value, dim, classes: pml.SupConLoss(temperature=value("temperature"), **_violators()),
     "pairs": lambda value, dim, classes: PairLoss(value("scale")),
-    "arcface": lambda value, dim, classes: ArcFace(
+    "arcface": lambda value, dim, classes: pml.ArcFaceLoss(
         num_classes=classes,
         embedding_size=dim,
         margin=math.degrees(value("margin_rad")),
@@ -112,7 +94,7 @@ BUILDERS: Final[dict[str, Callable[[Value, int, int], nn.Module]]] = {
         scale=value("scale"),
         **_everybody(),
     ),
-    "sub-arcface": lambda value, dim, classes: SubArcFace(
+    "sub-arcface": lambda value, dim, classes: pml.SubCenterArcFaceLoss(
         num_classes=classes,
         embedding_size=dim,
         margin=math.degrees(value("margin_rad")),
