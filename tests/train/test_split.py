@@ -383,3 +383,32 @@ def filled(columns: dict[str, Sequence[object]], rows: int, like: pa.Schema) -> 
     """Return a table of these columns, and nulls in the others."""
     arrays = [pa.array(columns[f.name], f.type) if f.name in columns else pa.nulls(rows, f.type) for f in like]
     return pa.table(arrays, schema=like)
+
+
+def test_people_who_are_likely_one_are_told_unless_decided(tmp_path: Path) -> None:
+    data = album(tmp_path / "data", people({f"p{number:02d}": 3 for number in range(20)}))
+    part = {name: part for part in ("train", "val", "test") for name in who(split(data, None, PEOPLE, 0), part)}
+    train, val = (sorted(name for name in part if part[name] == each) for each in ("train", "val"))
+    rows = [
+        (train[0], val[0], "same_person"),
+        (train[1], val[0], "same_person"),
+        (val[1], train[4], "same_person"),
+        (train[2], train[3], "same_person"),
+        (train[5], val[2], "unclear"),
+        ("nobody here", val[2], "same_person"),
+    ]
+    columns = dict(zip(("identity_a", "identity_b", "verdict"), zip(*rows, strict=True), strict=True))
+    (tmp_path / "data/findings").mkdir()
+    pq.write_table(
+        filled(columns, len(rows), schema.COLLISION_PAIRS), tmp_path / "data/findings/collision_pairs.parquet"
+    )
+    assert any(note.startswith("3 pairs of people in different parts are one person") for note in told(data))
+    ledger(data, Decision(do="different", person=val[0], into=train[0]))
+    assert any(note.startswith("2 pairs of people in different parts") for note in told(data))
+    ledger(data, Decision(do="different", person=val[0], into=train[1]))
+    ledger(data, Decision(do="different", person=train[4], into=val[1]))
+    assert not told(data)
+
+
+def told(data: Dataset) -> tuple[str, ...]:
+    return split(data, None, PEOPLE, 0).notes

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from omokage import schema
 from omokage.curate import proposals
+from omokage.ledger.book import Ledger
+from omokage.ledger.fold import fold
 from omokage.store import Dataset
 from omokage.train.near import joined, tied
 
@@ -60,6 +62,20 @@ def alike(data: Dataset, ids: pa.ChunkedArray, person_N: Ints, across: bool) -> 
             return Alike(tied(vectors_ND, person_N, NEAR))
         return Alike(tied(vectors_ND, np.arange(size), NEAR, person_N))
     return _colliding(data, ids, person_N) if across else _same_face(data, ids)
+
+
+def doubles(data: Dataset, table: pa.Table) -> list[tuple[str, str]]:
+    """Return pairs of people in two parts of a split who are one person as ``find`` has it, and nobody decided."""
+    pairs = proposals.read(data.folder, "collision_pairs")
+    pairs = pairs.filter(pc.equal(pairs["verdict"], "same_person"))
+    if not pairs.num_rows:
+        return []
+    decided = fold(Ledger.of(data.folder).table())
+    part = dict(zip(table["identity"].to_pylist(), table["part"].to_pylist(), strict=True))
+    both = zip(pairs["identity_a"].to_pylist(), pairs["identity_b"].to_pylist(), strict=True)
+    names = [(min(pair), max(pair)) for pair in ((decided.name(a), decided.name(b)) for a, b in both)]
+    known = ((a, b) for a, b in names if a in part and b in part and (a, b) not in decided.different)
+    return [(a, b) for a, b in known if part[a] != part[b]]
 
 
 def _vectors(data: Dataset, ids: pa.ChunkedArray) -> NDArray[np.float32]:

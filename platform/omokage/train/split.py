@@ -23,7 +23,7 @@ from omokage.errors import ConfigError, DatasetError
 from omokage.ledger.version import faces_of
 from omokage.report import tally
 from omokage.store import Dataset
-from omokage.train.alike import alike
+from omokage.train.alike import alike, doubles
 from omokage.train.near import joined
 from omokage.train.parting import FEWEST, PARTS, TRAIN, People, by_people, by_pictures
 
@@ -107,7 +107,10 @@ def split(data: Dataset, version: str | None, config: SplitConfig, seed: int) ->
     columns = [faces["face_id"], faces["identity"], pa.array(PARTS).take(pa.array(part_N))]
     table = pa.table(columns, schema=schema.SPLIT)
     together = {"files": file_N, "near-duplicates": found.group_N}
-    assert_disjoint(table, together | ({"people": person_N} if config.split_by == "people" else {}))
+    if config.split_by == "people":
+        together["people"] = person_N
+        more += _doubles(doubles(data, table))
+    assert_disjoint(table, together)
     return Split(table=table, notes=(*notes, *found.notes, *more, *_remarks(people, part_N)))
 
 
@@ -172,6 +175,17 @@ def _numbers(values: pa.ChunkedArray, known: Any) -> Ints:
     """Return the place of each value among the known ones, -1 for none."""
     found = pc.index_in(values, value_set=pa.array(known, pa.string())).fill_null(-1)
     return np.array(found.to_numpy(), np.int64)
+
+
+def _doubles(pairs: list[tuple[str, str]]) -> list[str]:
+    """Return what there is to say of people in two parts who are likely one person."""
+    if not pairs:
+        return []
+    return [
+        f"{len(pairs):,} pairs of people in different parts are one person as omokage find has it, such as "
+        f"{pairs[0][0]!r} and {pairs[0][1]!r}: decide on them (omokage review), or the model is judged on people "
+        "whom it has seen"
+    ]
 
 
 def _remarks(people: People, part_N: Ints) -> list[str]:
