@@ -35,6 +35,14 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not():
     assert torch.equal(pixels, before)
 
 
+@pytest.mark.parametrize("name", ["flip", "blur", "jpeg", "occlusion"])
+def test_what_is_given_is_never_written_to(name):
+    pixels = pictures()
+    before = pixels.clone()
+    assert changed(altered(pixels, **NOTHING | {name: 1.0}), before).all()
+    assert torch.equal(pixels, before)
+
+
 def test_the_default_leaves_no_picture_as_it_was_and_treats_no_two_alike():
     pixels = pictures(1).repeat(64, 1, 1, 1)
     seen = altered(pixels)
@@ -53,7 +61,7 @@ def test_a_generator_goes_on_by_the_same_count_whatever_is_asked():
 
 def test_no_strength_is_the_identity_bit_for_bit():
     pixels = pictures(3, 31, 57)
-    assert torch.equal(altered(pixels, strength=0.0), pixels)
+    assert altered(pixels, strength=0.0) is pixels
     assert torch.equal(altered(pixels, **NOTHING), pixels)
     assert torch.equal(altered(pixels, **NOTHING | {"lens": 0.0, "lens_frame": 3.0}), pixels)
 

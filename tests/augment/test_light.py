@@ -78,7 +78,7 @@ def test_blur():
 
 def test_cover():
     given = pictures(2, 20, 30)
-    box, paint = numbers((0.1, 0.2, 0.5, 0.95), (-1.0, 0.5, 0.3, 4.0)), numbers((0.1, 0.2, 0.3), (1, 0, 0.5))
+    box, paint = numbers((0.11, 0.23, 0.48, 0.96), (-1.0, 0.5, 0.3, 4.0)), numbers((0.1, 0.2, 0.3), (1, 0, 0.5))
     found = occlusion.covered(given, box, paint)
     for picture in range(2):
         left, top, right, bottom = box[picture].tolist()

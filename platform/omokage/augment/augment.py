@@ -42,7 +42,7 @@ class Augment:
         self.config = config
 
     def __call__(self, pixels_BCHW: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the pictures altered; the tensor given is left as it is, and returned itself if nothing is changed.
+        """Return the pictures altered; the tensor given is left as it is, and returned itself for a strength of 0.
 
         Picture by picture: mirrored, turned, zoomed, shifted and bent in one interpolation; then lit, covered, blurred,
         stored as JPEG; all in float32, also under autocast. The numbers are drawn in the CPU's memory, so that a seed
@@ -72,9 +72,7 @@ class Augment:
 
     def _altered(self, pixels_BCHW: Tensor, draw: dict[str, Tensor]) -> Tensor:
         """Return the pictures altered, in float32."""
-        out_BCHW = self._lit(self._placed(pixels_BCHW.float(), draw), draw)
-        if out_BCHW is pixels_BCHW:
-            out_BCHW = pixels_BCHW.clone()  # the next steps write into it
+        out_BCHW = self._lit(self._placed(pixels_BCHW.float(), draw), draw)  # a new tensor: the next steps write to it
         self._cover(out_BCHW, draw)
         self._blur(out_BCHW, draw)
         self._store(out_BCHW, draw)

@@ -35,7 +35,7 @@ class Geometry:
     """Take back what the lens does to the whole picture, as an aligner does after it."""
 
     def applied(self, pixels_BCHW: Tensor) -> Tensor:
-        """Return the pictures placed anew; beyond its border a picture goes on as its own reflection.
+        """Return a new tensor of the pictures placed anew; beyond its border a picture goes on as its own reflection.
 
         What is neither turned, zoomed, shifted nor bent keeps its values bit for bit, mirrored or not.
 
