@@ -104,6 +104,7 @@ class _Tuning:
         self.space = from_toml(config.space, self.base.recipe)
         self.trials = config.trials
         self.trackers: dict[int | None, Tracker] = {}
+        self.notes: list[str] = []
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Tune stores a copy of what it is given, for its own way back, which is not gone here."""
@@ -141,12 +142,14 @@ class _Tuning:
         if config.search == "optuna":
             Optuna(self.space, 0, ())  # is it there?
             return None
-        if config.search == "random":
-            drawn = self.space.drawn(config.trials, config.loop.seed)
-        else:
-            drawn = self.space.grid()[: config.trials]
-        self.trials = len(drawn)
-        return Drawn(drawn)
+        grid = config.search == "grid"
+        points = self.space.grid() if grid else self.space.drawn(config.trials, config.loop.seed)
+        self.trials = min(config.trials, len(points))
+        if len(points) > self.trials:
+            self.notes.append(f"the grid has {len(points):,} settings, and only the first {self.trials} were tried")
+        if config.trials > self.trials:
+            self.notes.append(f"the space has no more than {self.trials} settings: all were tried")
+        return Drawn(points[: self.trials])
 
     def _said(self) -> dict[str, Any]:
         """Return what the search is, as plain values."""
@@ -303,7 +306,9 @@ class _Tuning:
             seconds=round(time.monotonic() - began, 3),
             tracked=place.shown(store) if store else None,
             warnings=tuple(
-                dict.fromkeys([*head.notes, *(said for each in self.trackers.values() for said in each.warnings)])
+                dict.fromkeys(
+                    [*head.notes, *self.notes, *(said for each in self.trackers.values() for said in each.warnings)]
+                )
             ),
         )
         self.tracker.best(report.metric, best["value"], 0)
