@@ -284,7 +284,8 @@ def _thresholds(found: Verification) -> NDArray[np.float64]:
     wanted += [fmr_K.searchsorted(np.linspace(0, 1, 20)), tar_K.searchsorted(np.linspace(0, 1, 20))]
     at = np.unique(np.minimum(np.concatenate(wanted), len(fmr_K) - 1))
     rest = np.setdiff1d(threshold_K[at], list(own))
-    rest = rest[np.unique(np.linspace(0, len(rest) - 1, THRESHOLDS - len(own)).astype(int))]
+    left = THRESHOLDS - len(own)
+    rest = rest[:: max(1, -(-len(rest) // left))]
     return np.array([*own, *rest])
 
 

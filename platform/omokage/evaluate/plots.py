@@ -59,6 +59,9 @@ class Plot:
 
     def __init__(self, figure: Figure) -> None:
         self.figure = figure
+        with _style():  # laid out once: each layout begins where the last one ended
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
 
     def png(self) -> bytes:
         """Return the plot as a PNG."""

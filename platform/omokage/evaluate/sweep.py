@@ -42,9 +42,8 @@ class Levels:
             raise ConfigError(f"thresholds must be 1 to {THRESHOLDS} finite numbers, got {len(self.threshold_T)}")
         # a threshold matches the cell that it lies in, and all above: its lower edge is itself such a threshold
         first_T = np.clip(np.floor(self.threshold_T * HALF + 0.5), -HALF, HALF + 1).astype(np.int64) + HALF
-        above = np.zeros(2 * HALF + 2, np.uint8)
-        np.add.at(above, first_T, 1)
-        self.table = (len(first_T) - np.cumsum(above[:-1], dtype=np.int64)).astype(np.uint8)
+        edge = np.concatenate([[0], first_T[::-1], [2 * HALF + 1]])
+        self.table = np.repeat(np.arange(len(first_T), -1, -1, dtype=np.uint8), np.diff(edge))
 
     def __len__(self) -> int:
         """Return how many levels there are."""

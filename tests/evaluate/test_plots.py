@@ -1,0 +1,77 @@
+"""Plots are drawn, the same each time, with whatever names people give."""
+
+import io
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from omokage.evaluate import plots
+from omokage.evaluate.audit import audit
+from omokage.evaluate.bootstrap import BootstrapConfig
+from omokage.evaluate.folds import by_people, pool
+from omokage.evaluate.groups import by_table
+from omokage.evaluate.identification import identification
+from omokage.evaluate.precision_recall import precision_recall
+from omokage.evaluate.search import Gallery, search
+from omokage.evaluate.spread import axes, heat_map
+from omokage.evaluate.verification import verification
+
+FEW = BootstrapConfig(replicates=100)
+
+
+def crowd(people: int = 60, faces: int = 5) -> tuple[NDArray, NDArray]:
+    rng = np.random.default_rng(0)
+    label_N = np.repeat(np.arange(people), faces)
+    vector_NE = rng.standard_normal((people, 16))[label_N] + 0.8 * rng.standard_normal((len(label_N), 16))
+    return (vector_NE / np.linalg.norm(vector_NE, axis=1, keepdims=True)).astype(np.float32), label_N
+
+
+def drawn() -> dict[str, plots.Plot]:
+    vector_NE, label_N = crowd()
+    names = ["面影 女", "$x$ _a", "_under", "\U00013000 b\u202ec\n<svg>"]
+    keys = [str(label) for label in label_N]
+    groups = by_table(keys, keys, [names[label % 4] for label in label_N])
+    found = verification(vector_NE, label_N)
+    searched = search(Gallery(vector_NE[:150:5], label_N[:150:5]), vector_NE, label_N)[0]
+    told = identification(searched, bootstrap=FEW)
+    strangers = identification(
+        search(Gallery(vector_NE[:5], label_N[:5]), vector_NE[5:], label_N[5:])[0], bootstrap=FEW
+    )
+    told_groups = audit(vector_NE, label_N, groups, 0.4, bootstrap=FEW)
+    return {
+        "roc": plots.roc({name: found for name in names}),
+        "det": plots.det({name: found for name in names}),
+        "pr": plots.precision_recall({names[0]: precision_recall(pool(by_people(vector_NE, label_N)))}),
+        "cmc": plots.cmc({"a": told, "nobody": strangers}),
+        "dir": plots.dir_curve({"a": told, "nobody": strangers}),
+        "scores": plots.scores(found, {names[1]: 0.4}),
+        "groups": plots.groups(told_groups),
+        "matrix": plots.matrix(groups.names, told_groups.cross_fmr, "FMR"),
+        "empty": plots.matrix(["a", "b"], [[None, None], [None, 0.0]], "FMR"),
+        "plain": plots.matrix(["a", "b"], [[0.1, None], [None, -0.2]], "similarity", log=False),
+        "heat": plots.heat_map(heat_map(vector_NE, label_N, groups), groups.names),
+        "scatter": plots.scatter(axes(vector_NE), groups.group_N, groups.names),
+    }
+
+
+@pytest.mark.filterwarnings("error")
+def test_plots_are_pictures_and_the_same_each_time() -> None:
+    first, again = drawn(), drawn()
+    for name, plot in first.items():
+        picture = Image.open(io.BytesIO(plot.png())).convert("RGB")
+        assert min(picture.size) >= 200 and picture.getpixel((0, 0)) == (255, 255, 255), name
+        assert len(picture.getcolors(1 << 24)) > 20, name
+        assert plot.png() == again[name].png() and plot.svg() == again[name].svg(), name
+        assert plot.svg().startswith(b"<?xml") and b"<svg>" not in plot.svg()
+
+
+def test_names_are_drawn_or_spelt_out_but_never_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plots, "_charsets", lambda: (frozenset(range(32, 127)),))
+    assert plots.shown("女 a") == "\\u5973 a"
+    assert plots.shown("\U00013000\u202e\n") == "\\U00013000\\u202e\\u000a"
+    assert plots.shown("_x") == " _x" and plots.shown("") == '""' and plots.shown("$x$") == "$x$"
+    monkeypatch.setattr(plots, "_charsets", lambda: (frozenset(range(32, 127)), frozenset({0x5973, 0x2026})))
+    assert plots.shown("女\u202e") == "女\\u202e"  # what turns writing around is spelt out, whatever fonts have
+    assert plots.shown("x" * 99) == "x" * 31 + "…"
