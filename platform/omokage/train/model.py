@@ -165,7 +165,9 @@ def _features(network: nn.Module, config: ModelConfig, size: int) -> int:
         with torch.no_grad():
             shape = tuple(network.eval()(torch.zeros(1, 3, size, size)).shape)
     except (RuntimeError, AssertionError, ValueError) as error:
-        raise ConfigError(f"{config.backbone} takes no faces of {size} px: {error}") from error
+        raise ConfigError(
+            f"{config.backbone} takes no faces of {size} px; leave input_size out, or give a multiple of 32 ({error})"
+        ) from error
     finally:
         network.train(training)
     if len(shape) != 2:

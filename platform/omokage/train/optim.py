@@ -25,7 +25,7 @@ Inner = Any
 STEPS: Final = (0.5, 0.75, 0.9)
 """Shares of the run after which sgd-step divides the learning rate by 10."""
 
-EXPONENTIAL_END: Final = 0.01
+EXPONENTIAL_END: Final = 0.05
 """What ranger-exp has brought the learning rate down to at the end of the run, as a factor."""
 
 PLATEAU_EPOCHS: Final = 3
@@ -47,7 +47,7 @@ class OptimConfig:
     schedule-free: AdamW that averages its way instead of a schedule."""
 
     lr: float | None = None
-    """Learning rate after warm-up, above 0. Without, the preset's own: 0.001, 0.0005, 0.05, 0.001, 0.0025."""
+    """Learning rate after warm-up, above 0. Without, the preset's own: 0.001, 0.001, 0.05, 0.003, 0.0025."""
 
     weight_decay: float | None = None
     """At least 0. Without, the preset's own: 0, 0.05, 0.0005, 0.01, 0.01. Biases and norms have none. adam-cosine and
@@ -116,9 +116,9 @@ def _exponential(done: float) -> float:
 
 PRESETS: Final[dict[Preset, _Parts]] = {
     "adam-cosine": _Parts(make=_adam, factor=_cosine, lr=1e-3, weight_decay=0.0),
-    "adamw-plateau": _Parts(make=_adamw, factor=_flat, lr=5e-4, weight_decay=0.05),
+    "adamw-plateau": _Parts(make=_adamw, factor=_flat, lr=1e-3, weight_decay=0.05),
     "sgd-step": _Parts(make=_sgd, factor=_in_steps, lr=0.05, weight_decay=5e-4),
-    "ranger-exp": _Parts(make=_ranger, factor=_exponential, lr=1e-3, weight_decay=0.01),
+    "ranger-exp": _Parts(make=_ranger, factor=_exponential, lr=3e-3, weight_decay=0.01),
     "schedule-free": _Parts(make=_schedule_free, factor=_flat, lr=2.5e-3, weight_decay=0.01),
 }
 
