@@ -33,7 +33,7 @@ from omokage.train.gather import rank, ranks
 from omokage.train.softmax import cross_entropy
 
 BLOCK: Final = 4096
-"""People whose first weights are drawn together: the same whoever holds them."""
+"""People whose first weights are drawn together, the same whoever holds them; and who are moved together."""
 
 MEMORY: Final = 0.999
 """How much of the running mean of a row's squared gradient stays at each step that moves the row."""
@@ -110,14 +110,13 @@ class PartialFC(nn.Module):
             label_N: int64, 0 to C - 1.
         """
         row_S = self._looked_at(label_N)
-        weight_SKE = self.weight_LKE[row_S]
+        weight_SKE = self.weight_LKE.detach() if len(row_S) == len(self.weight_LKE) else self.weight_LKE[row_S]
         if torch.is_grad_enabled():
             weight_SKE.requires_grad_()
             self._waiting.append((row_S, weight_SKE))
             self.drawn += 1
-        unit_SKE = functional.normalize(weight_SKE, dim=2)
-        cosine_NSK = (embedding_NE @ unit_SKE.flatten(0, 1).T).view(len(label_N), len(row_S), self.head.centres)
-        cosine_NS = cosine_NSK.max(2).values
+        cosine_NSK = (embedding_NE @ weight_SKE.flatten(0, 1).T).view(len(label_N), len(row_S), self.head.centres)
+        cosine_NS = cosine_NSK[:, :, 0] if self.head.centres == 1 else cosine_NSK.max(2).values
         here_N = (label_N >= self.first) & (label_N < self.first + len(self.weight_LKE))
         face_H = here_N.nonzero()[:, 0]
         column_H = torch.searchsorted(row_S, label_N[face_H] - self.first)
@@ -153,13 +152,20 @@ class PartialFC(nn.Module):
         if not waiting:
             return
         row_U, grad_UKE = added_up(waiting)
+        for rows, grads in zip(torch.split(row_U, BLOCK), torch.split(grad_UKE, BLOCK), strict=True):
+            self._move(rows, grads, lr, adaptive)
+
+    def _move(self, row_U: Tensor, grad_UKE: Tensor, lr: float, adaptive: bool) -> None:
+        """Move some rows along the sphere; few enough to stay in a processor's cache."""
+        weight_UKE = self.weight_LKE[row_U]
+        along_UKE = grad_UKE - (grad_UKE * weight_UKE).sum(2, keepdim=True) * weight_UKE
         if adaptive:
             moved_UK = self.moved_LK[row_U] + 1
-            square_UK = self.square_LK[row_U].lerp_(grad_UKE.square().mean(2), 1 - MEMORY)
+            square_UK = self.square_LK[row_U].lerp_(along_UKE.square().mean(2), 1 - MEMORY)
             self.moved_LK[row_U], self.square_LK[row_U] = moved_UK, square_UK
             size_UK = (square_UK / (1 - MEMORY ** moved_UK.to(square_UK.dtype))).sqrt_()
-            grad_UKE = grad_UKE / (size_UK + TINY)[:, :, None]
-        self.weight_LKE[row_U] = functional.normalize(self.weight_LKE[row_U] - lr * grad_UKE, dim=2)
+            along_UKE /= (size_UK + TINY)[:, :, None]
+        self.weight_LKE[row_U] = functional.normalize(weight_UKE.sub_(along_UKE, alpha=lr), dim=2)
 
     def shard_state(self) -> dict[str, Any]:
         """Return this rank's rows (the live ones: save them before the next step) and where they belong."""
