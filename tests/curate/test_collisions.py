@@ -8,7 +8,7 @@ from galleries import gallery_of, of_crowd
 from crowd import Crowd
 from omokage import schema
 from omokage.curate.calibrate import calibrate
-from omokage.curate.collisions import CollisionConfig, collision_pairs
+from omokage.curate.collisions import CollisionConfig, Judge
 from omokage.curate.gallery import Gallery
 from omokage.curate.groups import groups
 from omokage.curate.hits import Hits, aggregate
@@ -25,7 +25,7 @@ def joined(gallery: Gallery, threshold: float) -> Hits:
 def judged(gallery: Gallery, **settings: float) -> pa.Table:
     calibration = calibrate(gallery)
     hits = joined(gallery, calibration.threshold)
-    return collision_pairs(gallery, hits, calibration, CollisionConfig(**settings))
+    return Judge(gallery, CollisionConfig(**settings)).pairs(hits, calibration.threshold)
 
 
 def pairs_with(table: pa.Table, verdict: str) -> set[tuple[int, int]]:
@@ -130,10 +130,8 @@ def test_small_folders(faces: int) -> None:
 
 
 def test_one_person_has_no_pair() -> None:
-    crowd = Crowd(folders=20, faces=10)
-    calibration = calibrate(of_crowd(crowd))
     alone = of_crowd(Crowd(folders=1))
-    assert collision_pairs(alone, Hits.join([]), calibration, CollisionConfig()).num_rows == 0
+    assert Judge(alone, CollisionConfig()).pairs(Hits.join([]), 0.5).num_rows == 0
 
 
 @pytest.mark.parametrize("setting", [{"fit": 1.5}, {"fit": -0.1}, {"faces": 0}, {"people": -1}])

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from omokage import schema
 from omokage.curate import evidence
-from omokage.curate.calibrate import Calibration
 from omokage.curate.centres import centres
 from omokage.curate.collision_table import Judged, Pairs, table
 from omokage.curate.evidence import Levels, Looks
@@ -68,32 +67,37 @@ class CollisionConfig:
             raise ConfigError(f"collisions.people must not be negative, got {self.people}")
 
 
-def collision_pairs(
-    gallery: Gallery,
-    hits: Hits,
-    calibration: Calibration,
-    config: CollisionConfig,
-) -> pa.Table:
-    """Return pairs of people with evidence that they are one, as ``schema.COLLISION_PAIRS``, the strongest first.
+class Judge:
+    """Knows what the people of a gallery look like, and says which of them may be one."""
 
-    Similarities in the columns are those of the gallery's vectors; the likeness of centres in the reasons, and the
-    score, are those of weighed vectors.
+    def __init__(self, gallery: Gallery, config: CollisionConfig) -> None:
+        """Look at everybody: all that can be known before any pair of faces is."""
+        self.gallery = gallery
+        self.config = config
+        self.able = np.count_nonzero(gallery.sizes) > 1
+        if not self.able:
+            return
+        self.space = weighed(_some_faces(gallery, config.faces))
+        people = centres(self.space)
+        self.seen = evidence.looks(self.space, people)
+        self.levels = evidence.measure(self.space, people, self.seen, config.seed)
 
-    Args:
-        gallery: Faces and people.
-        hits: What the join found at ``calibration.threshold``.
-        calibration: For the threshold.
-        config: How to judge.
-    """
-    if np.count_nonzero(gallery.sizes) < 2:
-        return schema.COLLISION_PAIRS.empty_table()
-    space = weighed(_some_faces(gallery, config.faces))
-    people = centres(space)
-    seen = evidence.looks(space, people)
-    levels = evidence.measure(space, people, seen, config.seed)
-    pairs = _candidates(seen, levels, hits, config)
-    fit_a, fit_b = _fits(space, seen, levels, pairs, config)
-    return table(gallery, Judged(seen, levels, pairs, fit_a, fit_b), calibration.threshold, (config.cut, config.fit))
+    def pairs(self, hits: Hits, threshold: float) -> pa.Table:
+        """Return pairs of people with evidence that they are one, ``schema.COLLISION_PAIRS``, the strongest first.
+
+        Similarities in the columns are those of the gallery's vectors; the likeness of centres in the reasons, and the
+        score, are those of weighed vectors.
+
+        Args:
+            hits: What the join found.
+            threshold: At which it did.
+        """
+        if not self.able:
+            return schema.COLLISION_PAIRS.empty_table()
+        config = self.config
+        pairs = _candidates(self.seen, self.levels, hits, config)
+        judged = Judged(self.seen, self.levels, pairs, *_fits(self.space, self.seen, self.levels, pairs, config))
+        return table(self.gallery, judged, threshold, (config.cut, config.fit))
 
 
 def _some_faces(gallery: Gallery, most: int) -> Gallery:

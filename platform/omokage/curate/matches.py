@@ -39,17 +39,28 @@ class Matches:
 
         Of two people, a is the one whose name comes first. No pair of people lies in two pieces.
         """
-        label_N, place_N = self.gallery.label_N, self._place_N
-        for first, end in self._runs():
-            chosen = []
-            for part in self._live():
-                turned = label_N[part["a"]] > label_N[part["b"]]
-                part["a"][turned], part["b"][turned] = part["b"][turned], part["a"][turned]
-                label_M = label_N[part["a"]]
-                chosen.append(part[(label_M >= first) & (label_M < end)])
-            run = np.concatenate(chosen)
-            keys = place_N[run["b"]], place_N[run["a"]], -run["similarity"], label_N[run["b"]], label_N[run["a"]]
-            yield run[np.lexsort(keys)]
+        runs = self._runs
+        if len(runs) == 1:
+            yield self._only
+        else:
+            yield from (self._sorted(*run) for run in runs)
+
+    @cached_property
+    def _only(self) -> NDArray[np.void]:
+        """All matches, where they are few enough: put into order once, whoever asks."""
+        return self._sorted(*self._runs[0])
+
+    def _sorted(self, first: int, end: int) -> NDArray[np.void]:
+        """Return the matches whose person a is one of a range of labels."""
+        label_N, place_N, chosen = self.gallery.label_N, self._place_N, []
+        for part in self._live():
+            turned = label_N[part["a"]] > label_N[part["b"]]
+            part["a"][turned], part["b"][turned] = part["b"][turned], part["a"][turned]
+            label_M = label_N[part["a"]]
+            chosen.append(part[(label_M >= first) & (label_M < end)])
+        run = np.concatenate(chosen)
+        keys = place_N[run["b"]], place_N[run["a"]], -run["similarity"], label_N[run["b"]], label_N[run["a"]]
+        return run[np.lexsort(keys)]
 
     def hits(self) -> Hits:
         """Return the matches by pair of people."""
@@ -76,20 +87,22 @@ class Matches:
             good = (label_a >= 0) & (label_b >= 0) & (label_a != label_b)
             yield part[good & (part["similarity"] >= np.float32(self.threshold))]
 
-    def _runs(self) -> Iterator[tuple[int, int]]:
-        """Yield ranges of labels (first, end) whose matches can be sorted at once, or one label with more."""
+    @cached_property
+    def _runs(self) -> list[tuple[int, int]]:
+        """Ranges of labels (first, end) whose matches can be sorted at once, or one label with more."""
         label_N = self.gallery.label_N
         count_P = np.zeros(len(self.gallery.names), np.int64)
         for part in self._live():
             label_M = np.minimum(label_N[part["a"]], label_N[part["b"]])
             count_P += np.bincount(label_M, minlength=len(count_P))
         upto_P1 = np.concatenate([[0], np.cumsum(count_P)])
-        first = 0
+        first, runs = 0, []
         while first < len(count_P):
             end = max(first + 1, int(np.searchsorted(upto_P1, upto_P1[first] + AT_ONCE, side="right")) - 1)
             if upto_P1[end] > upto_P1[first]:
-                yield first, end
+                runs.append((first, end))
             first = end
+        return runs
 
 
 def named(gallery: Gallery, a: NDArray[np.int64], b: NDArray[np.int64], similarity: NDArray[np.float32]) -> pa.Table:

@@ -18,7 +18,7 @@ from omokage.index.around import STRAY, Around, People, stray_lists
 from omokage.index.build import Assign, Builder
 from omokage.index.coder import Coder
 from omokage.index.lists import Assigner
-from omokage.index.segment import released
+from omokage.index.segment import released, taken
 from omokage.index.threads import each
 from omokage.progress import OnProgress, told
 from omokage.shards import Shard
@@ -72,12 +72,12 @@ class Centres:
         return hashlib.sha256(repr(self.builder.coder).encode() + self.centroids_LD.tobytes()).hexdigest()[:16]
 
 
-def centres(source: Source, people: int, speed: plan.Speed, lists: int | None, scratch: Path) -> Centres:
+def centres(source: Source, speed: plan.Speed, lists: int | None, scratch: Path) -> Centres:
     """Return lists for some faces; ``lists`` by k-means, or as many as suit, by what suits.
 
     The same faces give the same lists, whatever shards they are in.
     """
-    data, shards, faces = source.data, source.shards, len(source.label_N)
+    data, shards, faces, people = source.data, source.shards, len(source.label_N), len(source.names)
     chance_N = vectors.chances(data, shards)
     chosen = lists or plan.choose_lists(faces, people, data.dim, speed.pairs)
     around = lists is None and chosen > 1 and plan.around_people(faces, people, data.dim)
@@ -114,7 +114,7 @@ def _around(
     people.done()
     people.look(sample_nE, source.label_N[row_n])
     extra = stray_lists(len(source.names))
-    strays_nD = builder.vectors_ND[_strays(builder, people, chance_N, extra * POINTS)]
+    strays_nD = taken(builder.vectors_ND, _strays(builder, people, chance_N, extra * POINTS))
     extra = min(extra, len(strays_nD) // 2)
     centroids = people.centroids()
     if extra > 1:
@@ -131,8 +131,9 @@ def _strays(builder: Builder, people: People, chance_N: NDArray[np.float64], cou
     def some(start: int) -> NDArray[np.int64]:
         mine = row_N[start : start + vectors.BLOCK]
         label_n = builder.label_N[mine]
-        return mine[people.strays(people.own(builder.codes_NE[mine], label_n), label_n)]
+        own_n = people.own(builder.codes_NE[mine], label_n)
+        released(builder.codes_NE)
+        return mine[people.strays(own_n, label_n)]
 
     row_n = np.concatenate([np.zeros(0, np.int64), *each(some, range(0, len(row_N), vectors.BLOCK))])
-    released(builder.codes_NE)
     return row_n[np.argsort(chance_N[row_n], kind="stable")[:count]]

@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from omokage.curate.calibrate import Calibration
@@ -79,7 +77,7 @@ def collisions(
     """
     gallery, names = index.gallery, tuple(part.name for part in index.head.parts)
     state = _usable_state(index, settings)
-    seen = sampled(gallery.faces["face_id"], index.faces, index.head.coder, gallery.label_N, settings)
+    seen = sampled(gallery.rank, index.faces, index.head.coder, gallery.label_N, settings)
     rule = Rule(state["floor"]) if state else chosen(seen, index.faces, settings)
     if rule is None:
         return None
@@ -158,7 +156,7 @@ def matches_of(work: Workspace, joins: list[tuple[str, int]]) -> Iterator[NDArra
 
 
 def sampled(
-    face_id: pa.ChunkedArray,
+    rank_N: NDArray[np.int64],
     faces: Faces,
     coder: Coder,
     label_N: NDArray[np.int32],
@@ -167,6 +165,14 @@ def sampled(
 ) -> Truth:
     """Return the true pairs of some faces from row ``first`` on, after a look at how many pairs there will be.
 
+    Args:
+        rank_N: Place of each face by its id.
+        faces: To search among.
+        coder: Of the faces.
+        label_N: Their people.
+        settings: How.
+        first: Of the rows that may be chosen.
+
     Raises:
         WorkError: There are too many.
     """
@@ -174,7 +180,7 @@ def sampled(
     rows = rows[label_N[rows] >= 0]
     live = len(rows)
     if live > SAMPLED:  # chosen by id, so that the choice does not hang on how the rows are stored
-        by_id = rows[pc.sort_indices(face_id.take(pa.array(rows))).to_numpy()]
+        by_id = rows[np.argsort(rank_N[rows])]
         rows = by_id[np.random.default_rng(0).permutation(len(by_id))[:SAMPLED]]
     for count in (max(2, FIRST_LOOK // len(faces)), SAMPLED if faces.lists > 1 else 0):
         if count:

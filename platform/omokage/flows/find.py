@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
@@ -11,7 +13,7 @@ import pyarrow.compute as pc
 
 from omokage import schema
 from omokage.curate.calibrate import Calibration, calibrate
-from omokage.curate.collisions import CollisionConfig, collision_pairs
+from omokage.curate.collisions import CollisionConfig, Judge
 from omokage.curate.found import Collided, FindReport, Plan
 from omokage.curate.gallery import NOBODY, Gallery
 from omokage.curate.histogram import plot
@@ -23,10 +25,11 @@ from omokage.flows import collisions, leaks
 from omokage.flows.cluster import ClusterConfig
 from omokage.flows.collisions import Found, JoinSettings
 from omokage.flows.find_config import RESERVED, FindConfig
+from omokage.flows.find_plan import planned
 from omokage.flows.findings import Findings, write_csv
-from omokage.flows.index import Index, guest, people, same_origin, up_to_date
+from omokage.flows.index import Index, guest, same_origin, up_to_date
 from omokage.index import plan, product
-from omokage.index.threads import cores
+from omokage.index.threads import Start, aside, cores
 from omokage.progress import OnProgress, quietly
 from omokage.report import tally
 from omokage.source import resolver
@@ -76,7 +79,7 @@ class _Finder:
         self.warnings: list[str] = []
         self.device = config.device or product.device()
         self.speed = plan.speed(data.dim, cores(), self.device)
-        self.plan = self._plan()
+        self.plan = planned(data, config, self.speed)
         if on_plan:
             on_plan(self.plan)
         with self._timed("index"):
@@ -91,12 +94,16 @@ class _Finder:
     def run(self) -> FindReport:
         """Return the report of all that was asked for."""
         config, kinds = self.config, self.config.kinds
-        wanted = {"collisions", "leaks"} & set(kinds)
-        calibration = self._calibration() if wanted else None
         found: dict[str, object] = {}
+        calibration = None
         if "collisions" in kinds:
-            with self._timed("collisions"):
-                found["collisions"] = self._collisions(calibration)
+            with aside() as start:
+                judge = start(self._judge) if self._roomy else None
+                calibration = self._calibration()
+                with self._timed("collisions"):
+                    found["collisions"] = self._collisions(calibration, judge, start)
+        elif "leaks" in kinds:
+            calibration = self._calibration()
         if "leaks" in kinds:
             with self._timed("leaks"):
                 found["leaks"], found["leak_kinds"] = self._leaks(calibration)
@@ -138,24 +145,6 @@ class _Finder:
         self.warnings.append(f"{said}, and is not used")
         self.device = "cpu"
 
-    def _plan(self) -> Plan:
-        faces = sum(shard.faces for shard in self.data.head.shards)
-        persons = people(self.data)
-        dim, rate = self.data.dim, self.speed.pairs
-        lists = plan.choose_lists(faces, persons, dim, rate)
-        seconds = plan.exact_seconds(faces, rate) if lists == 1 else plan.lists_seconds(faces, persons, dim, rate)
-        vectors = 4 * dim * faces
-        return Plan(
-            faces=faces,
-            people=persons,
-            pairs=faces * (faces - 1) // 2,
-            lists=lists,
-            method="all pairs are compared" if lists == 1 else f"{lists:,} lists, for a recall of {self.config.recall}",
-            seconds=seconds,
-            memory=min(self.config.bytes, RESERVED + 2 * vectors),
-            disk=vectors + vectors // 4 + 150 * faces,
-        )
-
     def _nobody(self) -> int:
         """Return how many faces have no identity."""
         return int((self.index.alive_N & (self.gallery.label_N == NOBODY)).sum())
@@ -194,25 +183,49 @@ class _Finder:
             return self.config.threshold
         return calibration.threshold if calibration else None
 
-    def _collisions(self, calibration: Calibration | None) -> Collided | None:
+    @property
+    def _roomy(self) -> bool:
+        """Whether there is memory for looking at people beside the join."""
+        return 4 * self.data.dim * len(self.index.faces) <= self.config.bytes - RESERVED
+
+    def _judge(self) -> Judge:
+        return Judge(self.gallery, CollisionConfig())
+
+    def _collisions(
+        self, calibration: Calibration | None, judge: Future[Judge] | None, start: Start
+    ) -> Collided | None:
+        """Return what was found, written.
+
+        Args:
+            calibration: If there is one.
+            judge: Who knows the people, or will, if somebody is at it already.
+            start: Starts what goes on beside.
+        """
         threshold = self._threshold(calibration)
         if threshold is None:
             return None
+        drawn = start(partial(plot, calibration, threshold)) if calibration else None
         found = self._reached(
             lambda wanted: collisions.collisions(self.index, wanted, calibration, self.on_progress), threshold
         )
         matches = Matches(found.parts, self.gallery, threshold)
+        hits = matches.hits()
+        writing = start(partial(self._written, matches))
+        pairs = schema.COLLISION_PAIRS.empty_table()
+        if calibration is not None:
+            pairs = (judge.result() if judge else self._judge()).pairs(hits, threshold)
+        rows = writing.result()
+        self.findings.table("collision_pairs", pairs)
+        if drawn:
+            self.findings.data("histogram.png", drawn.result())
+        return self._collided(found, threshold, calibration, rows, pairs)
+
+    def _written(self, matches: Matches) -> int:
+        """Return how many pairs of faces were written."""
         tables = matches.tables()
         if self.config.csv:
             tables = write_csv(self.config.csv, tables, resolver(self.data.head.source))
-        rows = self.findings.tables("collisions", schema.COLLISIONS, tables)
-        pairs = schema.COLLISION_PAIRS.empty_table()
-        if calibration is not None:
-            level = replace(calibration, threshold=threshold)
-            pairs = collision_pairs(self.gallery, matches.hits(), level, CollisionConfig())
-            self.findings.data("histogram.png", plot(calibration, threshold))
-        self.findings.table("collision_pairs", pairs)
-        return self._collided(found, threshold, calibration, rows, pairs)
+        return self.findings.tables("collisions", schema.COLLISIONS, tables)
 
     def _reached(self, attempt: Callable[[JoinSettings], Found | None], threshold: float) -> Found:
         """Return what an attempt finds: with more lists where the first ones cannot reach the recall, then with one.

@@ -7,10 +7,13 @@ When the faces have grown fourfold since the lists were made, or a quarter of th
 import hashlib
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from omokage.curate.gallery import COLUMNS, Gallery, labelled, ranked
@@ -26,7 +29,7 @@ from omokage.index.segment import FACES
 from omokage.index.threads import cores
 from omokage.progress import OnProgress, quietly
 from omokage.report import IndexReport
-from omokage.shards import Shard, read_table
+from omokage.shards import Shard, read_table, verified
 from omokage.store import Dataset
 
 GROWN: Final = 4.0
@@ -119,13 +122,16 @@ def _keeps(head: IndexHead, data: Dataset, shards: list[Shard], lists: int | Non
 
 
 def people(data: Dataset) -> int:
-    """Return how many people a dataset has."""
-    return len(set(data.manifest()["identity"].unique().to_pylist()) - {None})
+    """Return how many people a dataset has; of the manifest, which may be big, only their names are read."""
+    if data.head.manifest is None:
+        return 0
+    content = pa.BufferReader(verified(data.folder, data.head.manifest, data.head.manifest_sha256))
+    return int(pc.count_distinct(pq.read_table(content, columns=["identity"])["identity"]).as_py())
 
 
 def _first(work: Workspace, source: Source, speed: plan.Speed, lists: int | None) -> tuple[IndexHead, Part]:
     """Return the head of a new index, without parts, and its first segment, written."""
-    made = centres(source, people(source.data), speed, lists, work.scratch("new"))
+    made = centres(source, speed, lists, work.scratch("new"))
     work.save(f"centroids-{made.name}", made.centroids_LD)
     encoder, faces = source.data.head.recipe["encoder"], len(source.label_N)
     head = IndexHead(encoder, made.builder.coder, len(made.centroids_LD), made.name, made.floor, faces)
@@ -152,18 +158,22 @@ def _part(head: IndexHead, source: Source) -> Part:
 def _written(work: Workspace, head: IndexHead, source: Source, builder: Builder, assign: Assign) -> Part:
     """Return the segment of faces that are encoded already."""
     part = _part(head, source)
-    table = pa.concat_tables(vectors.tables(source.data, source.shards, COLUMNS))
-    order_N = builder.order(assign, head.lists, ranked(table["face_id"]))
-    counts = [shard.faces for shard in source.shards]
-    builder.save("shards", np.repeat(np.arange(len(counts)), counts)[order_N].astype(np.int32))
-    builder.save("shard_rows", within(np.array(counts))[order_N].astype(np.int32))
-    table = table.combine_chunks()
-    with pa.OSFile(str(builder.folder / FACES), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        for start in range(0, len(order_N), TAKEN):
-            writer.write_table(table.take(pa.array(order_N[start : start + TAKEN])))
+    face_id = pa.concat_tables(vectors.tables(source.data, source.shards, ["face_id"]))["face_id"]
+    builder.order(assign, head.lists, ranked(face_id), partial(_write_faces, source, builder))
     builder.finish(work.place(part.name))
     work.publish(part.name)
     return part
+
+
+def _write_faces(source: Source, builder: Builder, order_N: NDArray[np.int64]) -> None:
+    """Write which faces a segment has, and where each comes from."""
+    counts = [shard.faces for shard in source.shards]
+    builder.save("shards", np.repeat(np.arange(len(counts)), counts)[order_N].astype(np.int32))
+    builder.save("shard_rows", within(np.array(counts))[order_N].astype(np.int32))
+    table = pa.concat_tables(vectors.tables(source.data, source.shards, COLUMNS)).combine_chunks()
+    with pa.OSFile(str(builder.folder / FACES), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        for start in range(0, len(order_N), TAKEN):
+            writer.write_table(table.take(pa.array(order_N[start : start + TAKEN])))
 
 
 def _open(data: Dataset, work: Workspace, head: IndexHead, added: int) -> Index:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +9,8 @@ import pyarrow as pa
 from omokage import schema
 from omokage.curate import leaks as leaking
 from omokage.curate.calibrate import Calibration
-from omokage.curate.collisions import CollisionConfig, collision_pairs
+from omokage.curate.collisions import CollisionConfig, Judge
+from omokage.curate.gallery import ranked
 from omokage.curate.matches import Matches
 from omokage.flows.collide import Joining, Terms, labels_key
 from omokage.flows.collisions import Found, JoinSettings, chosen, matches_of, reached, sampled
@@ -30,7 +30,7 @@ def pairs(here: Index, other: Index, settings: JoinSettings, on_progress: OnProg
     side_N = np.where(np.arange(len(faces)) < len(here.faces), 0, 1).astype(np.int32)
     side_N[~np.concatenate([here.alive_N, other.alive_N])] = -1
     ids = pa.chunked_array([*here.gallery.faces["face_id"].chunks, *other.gallery.faces["face_id"].chunks])
-    seen = sampled(ids, faces, here.head.coder, side_N, settings, first=len(here.faces))
+    seen = sampled(ranked(ids), faces, here.head.coder, side_N, settings, first=len(here.faces))
     rule = chosen(seen, faces, settings)
     if rule is None:
         return None
@@ -77,7 +77,6 @@ def written(
     people = schema.COLLISION_PAIRS.empty_table()
     if calibration is not None:
         hits = Matches(found.parts, pair, threshold).hits()
-        level = replace(calibration, threshold=threshold)
-        people = leaking.across(collision_pairs(pair, hits, level, CollisionConfig()))
+        people = leaking.across(Judge(pair, CollisionConfig()).pairs(hits, threshold))
     findings.table("leak_people", people)
     return kinds, people

@@ -9,6 +9,7 @@ Shape key: N faces, L lists, B faces of a block, D numbers of a vector, E number
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from omokage.index.coder import Coder
 from omokage.index.lists import Probes
-from omokage.index.segment import MARK, released
+from omokage.index.segment import MARK, released, taken
 from omokage.index.threads import each
 
 Value = TypeVar("Value", bound=np.generic)
@@ -110,27 +111,26 @@ class Builder:
         self.vectors_ND: NDArray[np.float32] = np.load(self.folder / "vectors.npy", mmap_mode="r")
         self.codes_NE: Codes = np.load(self.folder / LOOSE, mmap_mode="r")
 
-    def order(self, assign: Assign, lists: int, rank_N: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the source rows in list order (then by label, then by rank), after writing codes and probes so.
+    def order(
+        self, assign: Assign, lists: int, rank_N: NDArray[np.int64], *more: Callable[[NDArray[np.int64]], None]
+    ) -> None:
+        """Write codes and probes in list order (then by label, then by rank), and the source rows so ordered.
 
         Args:
             assign: Finds the lists of faces.
             lists: How many there are.
             rank_N: Place of each face among all; only for the order.
+            more: Writes what else must be put into that order, given the source rows.
         """
         home_N, count_N = self._assign(assign)
         order_N = np.lexsort((rank_N, self.label_N, home_N))
         self.save("starts", np.concatenate([[0], np.cumsum(np.bincount(home_N, minlength=lists))]))
         del home_N
-        self._write_probes(count_N, order_N)
-        with Npy(self.folder / "codes.npy", self.codes_NE.dtype, self.codes_NE.shape) as out:
-            for start in range(0, len(order_N), TAKEN):
-                out.add(self.codes_NE[order_N[start : start + TAKEN]])
-                released(self.codes_NE)
-        (self.folder / LOOSE).unlink()
+        tasks = (partial(self._write_probes, count_N), self._write_codes, *more)
+        for _ in each(lambda task: task(order_N), tasks):
+            pass
         self.save("source", order_N)
         self.save("usable", self.usable_N[order_N])
-        return order_N
 
     def save(self, name: str, values: NDArray[np.generic]) -> None:
         """Write one more array of the segment."""
@@ -163,6 +163,12 @@ class Builder:
                     released(self.codes_NE)
                     released(self.vectors_ND)
         return np.concatenate(homes), np.concatenate(counts)
+
+    def _write_codes(self, order_N: NDArray[np.int64]) -> None:
+        with Npy(self.folder / "codes.npy", self.codes_NE.dtype, self.codes_NE.shape) as out:
+            for start in range(0, len(order_N), TAKEN):
+                out.add(taken(self.codes_NE, order_N[start : start + TAKEN]))
+        (self.folder / LOOSE).unlink()
 
     def _write_probes(self, count_N: NDArray[np.int32], order_N: NDArray[np.int64]) -> None:
         """Bring the probes that ``_assign`` left into order."""

@@ -3,7 +3,9 @@
 Shape key: N faces, n asked for, D numbers of a vector.
 """
 
+import mmap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -13,8 +15,14 @@ from omokage.index.lists import Probes
 from omokage.index.product import score
 from omokage.index.segment import Segment
 
-TAKEN: Final = 1 << 30
-"""Bytes of vectors that are read before the pages that they were read from are given back."""
+MAPPED: Final = 1 << 30
+"""Bytes of mapped files that may stay in memory: beyond, their pages are given back. A face that is read alone brings
+many of its neighbours with it, so what is read says little of what is mapped; the system tells."""
+
+LOOK: Final = 1024
+"""Faces after which it is asked."""
+
+STATM: Final = Path("/proc/self/statm")
 
 
 class Faces:
@@ -24,6 +32,7 @@ class Faces:
         self.segments = segments
         self.bounds = np.cumsum([0, *map(len, segments)])
         self._taken = 0
+        self._others = _mapped()
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -42,10 +51,9 @@ class Faces:
     def __getitem__(self, rows: Any) -> NDArray[np.float32]:
         """Return the vectors of an array or slice of rows, shape (n, D)."""
         vectors_nD = self._vectors(rows)
-        self._taken += vectors_nD.nbytes
-        if self._taken > TAKEN:
-            self._taken = 0
-            self.release()
+        self._taken += len(vectors_nD)
+        if self._taken > LOOK:
+            self.ease()
         return vectors_nD
 
     def _vectors(self, rows: Any) -> NDArray[np.float32]:
@@ -79,6 +87,12 @@ class Faces:
         """Return how many members each list has, shape (L,)."""
         return np.asarray(sum(np.diff(segment.start_L1) for segment in self.segments))
 
+    def ease(self) -> None:
+        """Give mapped pages back to the system where they are many."""
+        self._taken = 0
+        if _mapped() - self._others > MAPPED:
+            self.release()
+
     def release(self) -> None:
         """Give mapped pages back to the system."""
         for segment in self.segments:
@@ -90,3 +104,11 @@ class Faces:
             mine = np.flatnonzero((rows >= start) & (rows < end))
             if len(mine):
                 yield segment, mine, rows[mine] - start
+
+
+def _mapped() -> int:
+    """Return how many bytes of files are mapped and in memory; 0 where the system does not tell."""
+    try:
+        return int(STATM.read_bytes().split()[2]) * mmap.PAGESIZE
+    except OSError:
+        return 0

@@ -10,6 +10,7 @@ import faiss
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from omokage.index.coder import Coder
 from omokage.index.product import products, reaching
@@ -83,7 +84,8 @@ def sampled(lists: int) -> int:
 def _shortened(points_ND: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return points of unit length in the ``DIRECTIONS`` that hold most of their variance about 0."""
     some_ND = points_ND[:: max(1, len(points_ND) // (8 * points_ND.shape[1]))]
-    _, axes_DD = np.linalg.eigh(some_ND.T @ some_ND)
+    with threadpool_limits(1, "blas"):  # more threads wait for each other longer than they work
+        _, axes_DD = np.linalg.eigh(some_ND.T @ some_ND)
     short_NS = points_ND @ axes_DD[:, -DIRECTIONS:]
     unit_NS: NDArray[np.float32] = short_NS / np.linalg.norm(short_NS, axis=1, keepdims=True).clip(1e-12)
     return np.ascontiguousarray(unit_NS)

@@ -81,6 +81,7 @@ def search(
         for i, j in above(mine, segment.codes(slice(start, start + BLOCK)), floor):
             b = j + start + base
             found.append(np.stack([i, b])[:, (sample_S[i] != b) & (label_N[sample_S[i]] >= 0) & (label_N[b] >= 0)])
+        faces.ease()
         i, b = _thinned(np.concatenate(found, axis=1), label_N[sample_S], label_N)
         high = np.zeros(len(i), bool)
         for k in range(0, len(i), SCORED):

@@ -9,7 +9,7 @@ import json
 import mmap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
@@ -32,6 +32,12 @@ ARRAYS: Final = (
 FACES: Final = "faces.arrow"
 """The faces' table, in the same order; whoever knows tables reads it."""
 MARK: Final = "segment.json"
+
+
+AT_ONCE: Final = 8192
+"""Rows that are taken from a mapped array before its pages are given back."""
+
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,17 @@ class Segment:
         """Give mapped pages back to the system, which reads them again when they are needed."""
         for array in (self.vectors_ND, self.codes_NE, self.probes.list_K, self.probes.sim_K):
             released(array)
+
+
+def taken(array: NDArray[Number], rows: NDArray[np.int64]) -> NDArray[Number]:
+    """Return rows of a mapped array, in any order; it is read forward, and its pages are given back on the way."""
+    out = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    forward = np.argsort(rows, kind="stable")
+    for start in range(0, len(rows), AT_ONCE):
+        some = forward[start : start + AT_ONCE]
+        out[some] = array[rows[some]]
+        released(array)
+    return out
 
 
 def released(array: NDArray[Any]) -> None:

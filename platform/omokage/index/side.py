@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from omokage.index.faces import Faces
 from omokage.index.lists import Probes, within
-from omokage.index.segment import Segment
+from omokage.index.segment import Segment, taken
 
-FACES_AT_ONCE: Final = 1 << 19
+FACES_AT_ONCE: Final = 1 << 17
 """Whose probes are in hand."""
 
 
@@ -120,7 +120,7 @@ def _visits(
 
 def _least_similar(segment: Segment) -> NDArray[np.float32]:
     """Return the similarity of each list's centroid to the member furthest from it."""
-    home_N = segment.probes.sim_K[segment.probes.start_N1[:-1]]
+    home_N = taken(segment.probes.sim_K, segment.probes.start_N1[:-1])
     least_L = np.full(len(segment.start_L1) - 1, 1, np.float32)
     filled = np.flatnonzero(np.diff(segment.start_L1))
     if len(filled):

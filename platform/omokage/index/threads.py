@@ -7,7 +7,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -19,6 +20,26 @@ Out = TypeVar("Out")
 def cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Start(Protocol):
+    """Starts work beside other work."""
+
+    def __call__(self, work: Callable[[], Out], /) -> Future[Out]:
+        """Return what will be the work's result."""
+
+
+@contextmanager
+def aside() -> Iterator[Start]:
+    """Give what starts work in one more thread, of one thread of numerics, beside what the block does.
+
+    All numerics of the block have one thread each: what is set for the whole process must not change in between.
+    """
+    with threadpool_limits(1), ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            yield pool.submit
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def each(work: Callable[[In], Out], items: Iterable[In], threads: int | None = None) -> Iterator[Out]:
