@@ -41,6 +41,23 @@ def test_people_hang_together_as_by_a_slow_search(
     assert same(found, slowly(block.vectors_ND, block.folder_N, threshold))
 
 
+@pytest.mark.parametrize("kind", ["int8", "float32"])
+def test_pairs_at_the_threshold_are_decided_by_the_vectors(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of 400 pairs lie just above, half just below, nearer than codes can tell."""
+    monkeypatch.setattr(near, "rate", lambda each, length, device: float(each == kind))
+    rng = np.random.default_rng(0)
+    first_ND = rng.standard_normal((400, 128))
+    first_ND /= np.linalg.norm(first_ND, axis=1, keepdims=True)
+    other_ND = rng.standard_normal((400, 128))
+    other_ND -= (other_ND * first_ND).sum(1, keepdims=True) * first_ND
+    other_ND /= np.linalg.norm(other_ND, axis=1, keepdims=True)
+    above_N = np.arange(400) % 2 == 0
+    cosine_N1 = np.where(above_N, 0.95 + 2e-6, 0.95 - 2e-6)[:, None]
+    second_ND = cosine_N1 * first_ND + np.sqrt(1 - cosine_N1**2) * other_ND
+    found = tied(np.concatenate([first_ND, second_ND]).astype(np.float32), np.arange(800), 0.95)
+    assert (found[:400] == found[400:]).tolist() == above_N.tolist()
+
+
 @pytest.mark.parametrize("faces", [3, 40, 700])
 def test_pictures_of_a_person_hang_together_as_by_a_slow_search(faces: int) -> None:
     """700: a person of more than one strip. Rows come in no order of people."""
