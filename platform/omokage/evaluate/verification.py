@@ -7,7 +7,7 @@ Shape key: N faces, E numbers of an embedding, K steps of similarity, from the h
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -81,6 +81,12 @@ class Verification:
     """The highest rate first."""
     roc: tuple[tuple[float, float, float], ...]
     """Threshold, FMR and TAR from the highest threshold down, (0, 0) and (1, 1) included; at most ``CURVE``."""
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> "Verification":
+        """Return the result that ``dataclasses.asdict`` and JSON have made plain values of."""
+        points = tuple(OperatingPoint(**point) for point in values["points"])
+        return cls(**{**values, "points": points, "roc": tuple(tuple(row) for row in values["roc"])})
 
     def tar_at(self, fmr: float) -> float | None:
         """Return the true accept rate at a rate that was asked for; None where it cannot be shown."""
