@@ -91,7 +91,9 @@ def _sgd(groups: Groups, lr: float, _: int) -> Inner:
 
 
 def _ranger(groups: Groups, lr: float, _: int) -> Inner:
-    return Lookahead(torch.optim.RAdam(groups, lr=lr, decoupled_weight_decay=True))  # type: ignore[no-untyped-call]
+    # RAdam takes full steps only after some 1 / (1 - beta2) of them: with the usual 0.999, a short run is over by then
+    inner = torch.optim.RAdam(groups, lr=lr, betas=(0.9, 0.99), decoupled_weight_decay=True)
+    return Lookahead(inner)  # type: ignore[no-untyped-call]
 
 
 def _schedule_free(groups: Groups, lr: float, warmup_steps: int) -> Inner:
