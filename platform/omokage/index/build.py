@@ -31,6 +31,9 @@ Assign = Callable[[NDArray[np.float32], Codes, NDArray[np.int32]], Probes]
 OFF: Final = 1e-3
 """How far from 1 the length of a vector may be before it is brought to 1."""
 
+Task = Callable[[NDArray[np.int64]], None]
+"""Writes something in the order of the source rows that it is given."""
+
 BLOCK: Final = 4096
 """Faces whose lists one thread looks for at once."""
 
@@ -111,9 +114,7 @@ class Builder:
         self.vectors_ND: NDArray[np.float32] = np.load(self.folder / "vectors.npy", mmap_mode="r")
         self.codes_NE: Codes = np.load(self.folder / LOOSE, mmap_mode="r")
 
-    def order(
-        self, assign: Assign, lists: int, rank_N: NDArray[np.int64], *more: Callable[[NDArray[np.int64]], None]
-    ) -> None:
+    def order(self, assign: Assign, lists: int, rank_N: NDArray[np.int64], *more: Task) -> None:
         """Write codes and probes in list order (then by label, then by rank), and the source rows so ordered.
 
         Args:
@@ -126,7 +127,7 @@ class Builder:
         order_N = np.lexsort((rank_N, self.label_N, home_N))
         self.save("starts", np.concatenate([[0], np.cumsum(np.bincount(home_N, minlength=lists))]))
         del home_N
-        tasks = (partial(self._write_probes, count_N), self._write_codes, *more)
+        tasks: list[Task] = [partial(self._write_probes, count_N), self._write_codes, *more]
         for _ in each(lambda task: task(order_N), tasks):
             pass
         self.save("source", order_N)
