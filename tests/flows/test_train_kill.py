@@ -7,15 +7,22 @@ from pathlib import Path
 
 import pytest
 
+import s3_server
 from conftest import finish, run, start, wait_until
 from test_kill import processes
-from training import DATA, OPTIONS, crowd_of, curve_of
+from training import DATA, OPTIONS, crowd_of, curve, curve_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(900)]
 
 WORKER = "ray::RayTrainWorker"
 
 OPTIONS_HERE = (*OPTIONS, "--epochs", "3", "--checkpoint-every", "2", "--workers", "2", "--json")
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """A training takes longer than an ingest where others use the machine."""
+    monkeypatch.setattr("conftest.DEADLINE", 400)
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +64,27 @@ def test_a_killed_worker_and_a_killed_command_end_with_the_same_curve(data, tmp_
     assert len(curve_of(quiet)) == 3
     best = [json.loads((folder / "report.json").read_text())["best"] for folder in (quiet, killed)]
     assert best[0] == pytest.approx(best[1], abs=1e-6)
+
+
+@pytest.mark.usefixtures("address")
+def test_a_training_behind_a_url_that_is_stopped_goes_on(data, server, tmp_path):
+    """Dataset and run are in a bucket; Ctrl-C comes in mid-epoch."""
+    files = s3_server.client(server)
+    files.mkdir("trainings")
+    files.put(str(data), "trainings/data", recursive=True)
+    options = (*OPTIONS, "--epochs", "2", "--checkpoint-every", "2", "--workers", "1", "--json")
+    ran = run("train", data, tmp_path / "local", *options)
+    assert ran.status == 0, ran.err
+
+    place = "s3://trainings/run 一"
+    command = start("train", "s3://trainings/data", place, *options)
+    wait_until(lambda: len(files.glob("trainings/run 一/checkpoints/*.json")) > 0, command)
+    os.kill(command.pid, signal.SIGINT)
+    said = finish(command)
+    assert said.status == 130 and "the same command goes on from here" in said.err, said.err
+
+    ran = run("train", "s3://trainings/data", place, *options)
+    assert ran.status == 0, ran.err
+    assert ran.report["starts"] == 2 and ran.report["model"].endswith("best.pt")
+    lines = files.cat_file("trainings/run 一/metrics.jsonl").decode().splitlines()
+    assert close(curve([json.loads(line) for line in lines]), curve_of(tmp_path / "local"))

@@ -26,5 +26,9 @@ def crowd_of(folder: Path, people: int) -> Path:
 
 def curve_of(run: Path) -> list[dict[str, Any]]:
     """Return what each epoch of a run gave, without what the clock says."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return curve([json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()])
+
+
+def curve(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return epochs without what the clock says."""
     return [{name: value for name, value in line.items() if name not in TIMED} for line in lines]

@@ -1,23 +1,19 @@
 """A training in MLflow and TensorBoard: told by the command, in one thread, whatever becomes of the workers."""
 
 import json
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from omokage import config as settings
 from omokage.errors import OmokageError
-from omokage.evaluate.verification import Verification
 from omokage.evaluate.plots import roc
 from omokage.evaluate.verification import Verification
 from omokage.tracking.model import OnnxModel
 from omokage.tracking.place import OFF
 from omokage.tracking.tracker import About, Tracker
 from omokage.train.export import CARD, DESCRIPTION, GRAPH, export
-from omokage.train.loop import BEST_FIGURES
 from omokage.train.loop import BEST_FIGURES
 from omokage.train.report import TrainReport
 from omokage.train.run import CONFIG, REPORT, Run, RunHead
@@ -71,22 +67,12 @@ def tell(telling: Tracker, line: dict[str, Any]) -> None:
     telling.log(line["epoch"], {name: value for name, value in line.items() if name != "epoch"})
 
 
-def _roc(run: Run) -> bytes:
-    """Return the best model's ROC on unseen people as a PNG."""
-    from omokage.evaluate.plots import roc  # matplotlib takes its time, and is needed once
-
-    figures = settings.from_dict(Verification, json.loads(run.folder.read(BEST_FIGURES)), BEST_FIGURES)
-    return roc({"unseen people": figures}).png()
-
-
 def finish(telling: Tracker, run: Run, report: TrainReport) -> str | None:
     """Export the model into the run's folder, tell all that is known at the end, and return what went wrong."""
     if report.best:
         telling.best(report.best["metric"], report.best["value"], report.best["epoch"])
         found = Verification.from_plain(json.loads(run.folder.read(BEST_FIGURES)))
-        telling.file("roc.png", roc({telling.about.name: found}).png())
-    if report.best:
-        picture = _roc(run)
+        picture = roc({telling.about.name: found}).png()
         run.folder.write(ROC, picture)
         telling.file(ROC, picture)
     telling.file(CONFIG, run.folder.read(CONFIG))
