@@ -52,7 +52,7 @@ class Loader:
         chips: By row.
         label_N: Person of each row; who shares a label can stand in for each other.
         size: Side of the pictures, px. Smaller ones are shrunk by averaging (``cv2.INTER_AREA``), larger ones made by
-            linear interpolation; chips of that size stay as they are.
+            linear interpolation; chips of that size stay as they are, and others than square ones are made square.
         threads: That decode.
     """
 
@@ -78,7 +78,8 @@ class Loader:
 
         Args:
             batches: Rows of each batch.
-            replace: False: leave out what cannot be decoded, since what judges a model must not see a picture twice.
+            replace: False: leave out what cannot be decoded, since what judges a model must not see a picture twice;
+                a batch of which nothing is left does not come.
 
         Raises:
             DatasetError: No picture of a person can be decoded.
@@ -86,23 +87,27 @@ class Loader:
         before, began = cv2.getNumThreads(), time.perf_counter()
         cv2.setNumThreads(1)  # each of our threads has pictures of its own
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="chips")
-        waiting: deque[_Coming] = deque()
         try:
-            for rows_B in batches:
-                waiting.append(self._begin(pool, rows_B, replace))
-                if len(waiting) > AHEAD:
-                    batch = self._end(waiting.popleft())
-                    self.waited += time.perf_counter() - began
-                    yield batch
-                    began = time.perf_counter()
-            while waiting:
-                batch = self._end(waiting.popleft())
+            for batch in self._in_order(pool, batches, replace):
                 self.waited += time.perf_counter() - began
-                yield batch
+                if len(batch.rows):
+                    yield batch
                 began = time.perf_counter()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             cv2.setNumThreads(before)
+
+    def _in_order(
+        self, pool: ThreadPoolExecutor, batches: Iterable[NDArray[np.int64]], replace: bool
+    ) -> Iterator[Batch]:
+        """Yield batches, each while the next ones are made."""
+        waiting: deque[_Coming] = deque()
+        for rows_B in batches:
+            waiting.append(self._begin(pool, rows_B, replace))
+            if len(waiting) > AHEAD:
+                yield self._end(waiting.popleft())
+        while waiting:
+            yield self._end(waiting.popleft())
 
     def _begin(self, pool: ThreadPoolExecutor, rows_B: NDArray[np.int64], replace: bool) -> "_Coming":
         pixels_BHWC = torch.empty((len(rows_B), self.size, self.size, 3), dtype=torch.uint8, pin_memory=pinned())
