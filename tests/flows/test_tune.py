@@ -3,17 +3,19 @@
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import finish, run, start, wait_until
+from conftest import Ran, start, wait_until
 from omokage import config as settings
 from omokage.errors import ConfigError, DatasetError
 from omokage.flows.train import TrainConfig
-from omokage.flows.tune import TuneConfig, tune
+from omokage.flows.tune import tune
+from omokage.flows.tune_config import TuneConfig
 from omokage.ledger.version import opened
 from omokage.tracking.runs import listed
 from omokage.train.split import split
@@ -21,16 +23,32 @@ from training import crowd_of
 
 pytestmark = [pytest.mark.timeout(900)]
 
+SIDE_BY_SIDE = ("--cpus", "2", "--at-once", "2")
+"""All of a small machine is taken by trials: none may wait for a processor that another part of the work wants."""
+
+PATIENCE = 500
+"""Seconds for several trainings one after the other, on a machine that others use, too."""
+
 OPTIONS = (
     *("--backbone", "test_resnet", "--from-scratch", "--dim", "16", "--input-size", "32"),
     *("--loss", "cosface", "--scale", "16", "--people", "4", "--pictures", "2"),
-    *("--val-share", "0.3", "--test-share", "0.2", "--cpus", "2", "--json"),
+    *("--val-share", "0.3", "--test-share", "0.2", "--json"),
 )
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     return crowd_of(tmp_path_factory.mktemp("crowd"), people=20)
+
+
+def finish(process: subprocess.Popen[str]) -> Ran:
+    """Return what the command left."""
+    out, err = process.communicate(timeout=PATIENCE)
+    return Ran(process.returncode, out, err)
+
+
+def run(*words: object) -> Ran:
+    return finish(start(*words))
 
 
 def spaced(folder: Path, text: str) -> Path:
@@ -62,7 +80,20 @@ def spoilt(data: Path, seed: int) -> None:
 def test_a_search_ranks_its_trials_and_a_failure_ends_nothing(data, tmp_path):
     out, store = tmp_path / "out", f"sqlite:///{tmp_path}/runs.db"
     space = spaced(tmp_path, "optim.lr = [0.004, 1e30]\n")
-    words = (data, out, *OPTIONS, "--space", space, "--search", "grid", "--epochs", "2", "--tracking", store)
+    words = (
+        data,
+        out,
+        *OPTIONS,
+        *SIDE_BY_SIDE,
+        "--space",
+        space,
+        "--search",
+        "grid",
+        "--epochs",
+        "2",
+        "--tracking",
+        store,
+    )
     ran = run("tune", *words)
     assert ran.status == 0, ran.err
     report = ran.report
@@ -110,7 +141,21 @@ def test_a_killed_search_repeats_no_trial_and_finds_the_same(tmp_path):
     data = crowd_of(tmp_path / "crowd", people=20)
     spoilt(data, seed=0)  # nobody may look at the test part
     space = spaced(tmp_path, "optim.lr = { loguniform = [1e-4, 1e-2] }\naugment.strength = { uniform = [0.0, 1.0] }\n")
-    words = (*OPTIONS, "--space", space, "--trials", "4", "--scheduler", "fifo", "--epochs", "3", "--tracking", "off")
+    words = (
+        *OPTIONS,
+        "--cpus",
+        "1",
+        "--space",
+        space,
+        "--trials",
+        "4",
+        "--scheduler",
+        "fifo",
+        "--epochs",
+        "3",
+        "--tracking",
+        "off",
+    )
     quiet = run("tune", data, tmp_path / "quiet", *words)
     assert quiet.status == 0, quiet.err
 

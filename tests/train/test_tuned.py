@@ -72,7 +72,8 @@ def test_damage_is_said(tmp_path: Path, name: str, content: str) -> None:
 
 def test_the_best_comes_first_and_failures_last(tmp_path: Path) -> None:
     found = search(tmp_path / "out")
-    failed = TrialLine(number=2, point={"optim.lr": 9.0}, status="failed", why="the loss is not a number")
+    failed = ended(2, -0.05)  # however good it had been before
+    failed.status, failed.why, failed.point = "failed", "the loss is not a number", {"optim.lr": 9.0}
     # goodness is bigger for better, whatever the value: an EER of 0.1 is better than one of 0.3
     found.lines = [ended(0, -0.3), ended(1, -0.4, -0.1), failed, ended(3, -0.3)]
     rows = found.ranked()
@@ -80,7 +81,7 @@ def test_the_best_comes_first_and_failures_last(tmp_path: Path) -> None:
         (1, 1, 0.1),
         (2, 0, 0.3),  # of two that are as good, the base settings
         (3, 3, 0.3),
-        (None, 2, None),
+        (None, 2, 0.05),
     ]
     found.write_table()
     table = pq.read_table(tmp_path / "out" / "results.parquet").to_pylist()

@@ -10,8 +10,8 @@ from omokage.cli.words import FLAT, Json, Settings, bar, parse
 
 def tune(argv: list[str]) -> str:
     """Try other settings of a training, and keep the best."""
-    from omokage.flows.tune import TuneConfig
     from omokage.flows.tune import tune as flow
+    from omokage.flows.tune_config import TuneConfig
 
     @dataclasses.dataclass
     class Tune:

@@ -1,6 +1,9 @@
-"""What Ray Tune is told to try next, and which trials it stops."""
+"""What Ray Tune is told to try next, which trials it stops, and what it is not to do."""
 
-from collections.abc import Callable, Iterable
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Literal, cast
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
@@ -12,10 +15,16 @@ from omokage.train.tuned import TrialLine
 
 How = Literal["random", "grid", "optuna"]
 
+QUIET: Final = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial that fails tells why, and no figure
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
 HALVING: Final = 3
 """Of the trials that got so far, the best third goes on."""
-
-Told = Callable[[TrialLine], Any]
 
 
 class Drawn:
@@ -170,3 +179,20 @@ SCHEDULERS: Final[dict[str, Callable[[int, list[TrialLine]], TrialScheduler]]] =
     "asha": Asha,
     "fifo": lambda *_: FIFOScheduler(),  # type: ignore[no-untyped-call]
 }
+
+
+@contextmanager
+def quietly_tuned() -> Iterator[None]:
+    """Have Tune show and write nothing of its own while the block runs."""
+    before = {name: os.environ.get(name) for name in QUIET}
+    os.environ.update(QUIET)
+    for name in ("ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

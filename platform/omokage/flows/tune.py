@@ -8,15 +8,10 @@ the last seconds.)
 
 import dataclasses
 import json
-import logging
-import os
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from ray import tune as raytune
 
@@ -24,9 +19,10 @@ from omokage import config as settings
 from omokage.errors import ConfigError, WorkError
 from omokage.flows.cluster import connected
 from omokage.flows.placing import Placing, nodes, placing
-from omokage.flows.points import SCHEDULERS, Drawn, How, Numbered, Optuna
-from omokage.flows.train import TrainConfig, plan
+from omokage.flows.points import SCHEDULERS, Drawn, Numbered, Optuna, quietly_tuned
+from omokage.flows.train import plan
 from omokage.flows.trial import Given, trial
+from omokage.flows.tune_config import TuneConfig
 from omokage.progress import OnProgress, quietly
 from omokage.tracking import place
 from omokage.tracking.tracker import About, Tracker
@@ -36,44 +32,6 @@ from omokage.train.run import Run, RunHead
 from omokage.train.space import from_toml
 from omokage.train.split import labels
 from omokage.train.tuned import Search, TrialLine, TuneReport
-
-QUIET: Final = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_MAX_PENDING_TRIALS_PG": "1",
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial that fails tells why, and no figure
-    "RAY_AIR_NEW_OUTPUT": "0",
-}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TuneConfig(TrainConfig):
-    """What to search, and the base settings."""
-
-    trials: int = 8
-    """How many settings to try, the base settings among them; a finished search goes on with more."""
-    search: How = "random"
-    """What is tried next: "random"; "grid", all combinations; "optuna", by how earlier trials ended."""
-    space: Path | None = None
-    """TOML file that says what may be tried, as in optim.lr = { loguniform = [1e-4, 1e-2] }."""
-    scheduler: Literal["asha", "fifo"] = "asha"
-    """asha: a trial goes on only while it is among the best third after as many epochs; fifo: all end."""
-    at_once: int | None = None
-    """Trials that run side by side; by default one a GPU or, where there is none, one a machine."""
-
-    def __post_init__(self) -> None:
-        """Reject what cannot be meant."""
-        TrainConfig.__post_init__(self)
-        if self.trials < 1:
-            raise ConfigError(f"trials must be at least 1, got {self.trials}")
-        if self.at_once is not None and self.at_once < 1:
-            raise ConfigError(f"at_once must be at least 1, got {self.at_once}")
-        if self.workers not in (None, 1):
-            raise ConfigError("a trial trains with one worker: --at-once says how many trials run side by side")
-
-    def base(self) -> TrainConfig:
-        """Return the base settings."""
-        return TrainConfig(**{each.name: getattr(self, each.name) for each in dataclasses.fields(TrainConfig)})
 
 
 def tune(dataset: str, out: str, config: TuneConfig, on_progress: OnProgress = quietly) -> TuneReport:
@@ -123,7 +81,7 @@ class _Tuning:
         ended = [line for line in lines if line.status != "running"]
         self.points: Drawn | Optuna = Optuna(self.space, config.loop.seed, ended) if ask is None else ask
         todo = [number for number in range(self.trials) if number not in {line.number for line in ended}]
-        with connected(config.cluster), _quiet():
+        with connected(config.cluster), quietly_tuned():
             where = placing(nodes(), config.at_once, config.cluster.cpus, config.cluster.gpus)
             self.tracker = self._track(None, head)
             try:
@@ -234,10 +192,9 @@ class _Tuning:
             figures = json.loads(result["line"])
             tracker.log(line.epochs, {name: value for name, value in figures.items() if name != "epoch"})
             tracker.best(result["metric"], line.value or 0.0, line.epochs)
-        self.metric = result["metric"]
         done = sum(each.epochs for each in self.search.lines)
-        best = max((each.value for each in self.search.lines if each.value is not None), default=None)
-        said = "" if best is None else f", best {self.metric} {best:.4f}"
+        best = next((row["value"] for row in self.search.ranked()), None)
+        said = "" if best is None else f", best {result['metric']} {best:.4f}"
         self.on_progress(done, self.trials * self.config.loop.epochs, f"epochs of {self.trials} trials{said}")
 
     def end(self, number: int, error: str | None) -> None:
@@ -283,7 +240,7 @@ class _Tuning:
     def _report(self, head: RunHead, began: float) -> TuneReport:
         search, config = self.search, self.config
         rows = search.ranked()
-        if not rows or rows[0]["value"] is None:
+        if not rows or rows[0]["rank"] is None:
             raise WorkError(f"no trial could be trained; the first failed: {rows[0]['why'] if rows else 'none began'}")
         best, base = rows[0], next(row for row in rows if row["number"] == 0)
         recipe = self.space.recipe(best["point"])
@@ -299,7 +256,7 @@ class _Tuning:
             scheduler=config.scheduler,
             metric=self._metric(),
             trials=tuple(rows),
-            base=base["value"],
+            base=None if base["rank"] is None else base["value"],
             best=best["value"],
             better=best["number"] != 0,
             config=search.folder.place(tuned.BEST),
@@ -352,20 +309,3 @@ class _Journal(raytune.Callback):
         """Take note that a trial failed, and will not be tried again."""
         said = str(trial.get_error() or "").strip().splitlines()
         self.tuning.end(trial.config["number"], said[-1] if said else "its process died")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Have Tune show and write nothing of its own while the block runs."""
-    before = {name: os.environ.get(name) for name in QUIET}
-    os.environ.update(QUIET)
-    for name in ("ray.tune", "ray.train"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -58,6 +58,11 @@ class TrialLine:
     seconds: float = 0.0
     """In training and validation, over all epochs."""
 
+    @property
+    def counts(self) -> bool:
+        """Whether it can be the best: one that failed would fail again, however good it had been."""
+        return self.best is not None and self.status != "failed"
+
     def told(self, epoch: int, good: float, value: float, seconds: float) -> bool:
         """Take note of an epoch; return whether it was not known before."""
         if epoch <= self.epochs:
@@ -123,6 +128,9 @@ class TuneReport:
         if self.best is not None and self.base is not None:
             how = f"better than the base settings' {self.base:.4f}" if self.better else "those of the base settings"
             lines.append(f"Best {self.metric}: {self.best:.4f}, {how}")
+        elif self.best is not None:
+            lines.append(f"Best {self.metric}: {self.best:.4f}; the base settings failed")
+        if self.best is not None:
             lines.append("Note: the best of many is a little flattered on the people that it was chosen by")
         lines += [f"Note: {warning}" for warning in self.warnings]
         if self.tracked:
@@ -191,12 +199,12 @@ class Search:
         return f"{self.folder.url}/{RUNS}/{number:03d}"
 
     def ranked(self) -> list[dict[str, Any]]:
-        """Return a row a trial, the best first; the earlier of two that are as good, those without figures last."""
-        order = sorted(self.lines, key=lambda line: (line.best is None, -(line.best or 0.0), line.number))
+        """Return a row a trial, the best first, the earlier of two that are as good; those that failed have no rank."""
+        order = sorted(self.lines, key=lambda line: (not line.counts, -(line.best or 0.0), line.number))
         rows = []
         for rank, line in enumerate(order, 1):
             row = {name: getattr(line, name) for name in ("number", "status", "why", "epochs", "value", "seconds")}
-            row |= {"rank": None if line.best is None else rank, "run": self.place(line.number), "point": line.point}
+            row |= {"rank": rank if line.counts else None, "run": self.place(line.number), "point": line.point}
             rows.append(row)
         return rows
 
