@@ -63,13 +63,13 @@ def test_it_teaches(config: LossConfig) -> None:
     torch.set_num_threads(1)
     objective = Objective(config, DIM, PEOPLE)
     raw = torch.randn(len(LABEL), DIM, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    optimiser = torch.optim.Adam([raw, *objective.parameters()], lr=0.05)
-    for _ in range(50):
+    optimiser = torch.optim.Adam([raw, *objective.parameters()], lr=0.15)
+    for _ in range(20):
         optimiser.zero_grad()
         objective(functional.normalize(raw, dim=1), LABEL).backward()
         objective.average_gradients()
         optimiser.step()
-        objective.step(0.05)
+        objective.step(0.15)
     unit = functional.normalize(raw.detach(), dim=1)
     cosine = unit @ unit.T
     genuine = cosine[LABEL[:, None] == LABEL].mean()
@@ -77,7 +77,7 @@ def test_it_teaches(config: LossConfig) -> None:
     assert float(genuine - impostor) > 0.4
 
 
-@pytest.mark.parametrize("config", OFFERED, ids=name)
+@pytest.mark.parametrize("config", [each for each in OFFERED if each.miner == "none"], ids=name)
 def test_saved_and_loaded_it_goes_on_bit_by_bit(config: LossConfig, tmp_path: Path) -> None:
     def steps(objective: Objective, numbers: range) -> list[float]:
         losses = []
