@@ -13,6 +13,7 @@ from omokage.evaluate import audit as module
 from omokage.evaluate import spread as spread_module
 from omokage.evaluate.audit import AuditConfig, audit
 from omokage.evaluate.bootstrap import BootstrapConfig
+from omokage.evaluate.gaps import permuted
 from omokage.evaluate.groups import Groups, by_table
 from omokage.evaluate.spread import axes, heat_map, spread
 
@@ -62,6 +63,7 @@ def test_rates_are_those_of_loops(room: int, monkeypatch: pytest.MonkeyPatch) ->
     groups = Groups(names=groups.names, group_N=group_N, misfits=groups.misfits, examples=(), source="")
     told = audit(vector_NE, label_N, groups, 0.3, bootstrap=FEW)
     truth = slow(vector_NE, label_N, group_N, 0.3)
+    assert (told.gaps[0].p_value is None) == (room == 30)
     assert (told.faces, told.people, told.misfits, told.in_two_groups) == (285, 57, 15, 1)
     for number, group in enumerate(told.groups):
         match, pairs = truth[number, number, False]
@@ -83,13 +85,33 @@ def test_rates_are_those_of_loops(room: int, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_planted_difference_is_found_and_none_is_not() -> None:
-    equal = audit(*crowd(240), 0.35, bootstrap=FEW)
-    apart = audit(*crowd(240, near=1.0), 0.35, bootstrap=FEW)
+    equal = audit(*crowd(240), 0.5, bootstrap=FEW)
+    apart = audit(*crowd(240, near=1.0), 0.5, bootstrap=FEW)
     assert apart.gaps[0].highest == "b" and apart.gaps[0].max_over_min.low > 2
     assert apart.gaps[0].max_over_min.low > equal.gaps[0].max_over_min.high
     low, high = equal.groups[0].fmr.low, equal.groups[0].fmr.high
     assert low < equal.groups[1].fmr.high and equal.groups[1].fmr.low < high
     assert apart.gaps[1].rate == "FNMR"
+    assert apart.gaps[0].p_value == pytest.approx(1 / 201) and "p = 0.0050" in apart.gaps[0].text()
+    assert equal.gaps[0].p_value > 0.05 and equal.gaps[1].p_value > 0.05
+
+
+def test_permuted_groups_are_those_of_loops_and_p_is_even() -> None:
+    rng = np.random.default_rng(0)
+    match_UU, pairs_UU = np.triu(rng.integers(3, size=(9, 9))), np.triu(rng.integers(3, 9, size=(9, 9)))
+    group_U = np.array([5, 5, 5, 5, 2, 2, 2, 9, 9])
+    found_RG = permuted(group_U, match_UU, pairs_UU, FEW)
+    again = np.random.default_rng([0, 3])
+    for rate_G in found_RG:
+        given_U = again.permutation(np.unique(group_U, return_inverse=True)[1])
+        for group, rate in enumerate(rate_G):
+            own = np.flatnonzero(given_U == group)
+            assert rate == pytest.approx(match_UU[np.ix_(own, own)].sum() / pairs_UU[np.ix_(own, own)].sum())
+    p_values = [
+        audit(*crowd(90, seed=seed), 0.3, bootstrap=BootstrapConfig(replicates=100)).gaps[0].p_value
+        for seed in range(20)
+    ]
+    assert sum(p < 0.05 for p in p_values) <= 4 and min(p_values) < 0.5 < max(p_values)
 
 
 def test_a_group_of_five_faces_is_withheld_and_said_why() -> None:

@@ -9,6 +9,7 @@ Shape key: N faces, G groups, U units (people of one group), D draws of people t
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate.bootstrap import BootstrapConfig, Interval, among, draw, interval, room, units_for
+from omokage.evaluate.gaps import Gap, gap, permuted
 from omokage.evaluate.groups import Groups
 from omokage.evaluate.pairs import unit_vectors
 from omokage.evaluate.sweep import ByUnit, Levels, sweep
@@ -32,6 +34,8 @@ WORDS: Final = (
     "no figure.",
     "Wrong names in a group look like errors of the model: false matches where one person has two names, false "
     "non-matches where strangers are among a person's pictures. Clean the dataset before you compare.",
+    "The highest rate over the lowest is above 1 even where groups do not differ; p says how often groups that are "
+    "put together at random are as far apart.",
     "Where a figure is withheld, the data are too few for it: that is no sign that the group is treated well.",
 )
 
@@ -75,32 +79,6 @@ class GroupRates:
         fmr = self.fmr.text() if self.fmr else f"withheld, {self.fmr_withheld}"
         fnmr = self.fnmr.text() if self.fnmr else f"withheld, {self.fnmr_withheld}"
         return f"{self.name}: {self.people:,} people, {self.faces:,} faces; FMR {fmr}; FNMR {fnmr}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Gap:
-    """How far groups' rates are apart."""
-
-    rate: str
-    """FMR or FNMR."""
-    groups: int
-    """That are compared."""
-    highest: str
-    lowest: str
-    max_over_mean: Interval | None
-    """The highest rate over the geometric mean of all: 1 where all are equal."""
-    max_over_min: Interval | None
-    withheld: str
-    """Why there is none; empty where there is one."""
-
-    def text(self) -> str:
-        """Return the gap for a person."""
-        if self.max_over_mean is None or self.max_over_min is None:
-            return f"{self.rate} across groups: withheld, {self.withheld}"
-        return (
-            f"{self.rate} across {self.groups} groups: highest {self.highest}, lowest {self.lowest}; "
-            f"highest / geometric mean {self.max_over_mean.text()}, highest / lowest {self.max_over_min.text()}"
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -218,10 +196,7 @@ class _Counted:
             fmr=fmr,
             fnmr=1 - float(genuine_UL[:, 0].sum()) / genuine if genuine else None,
             groups=tuple(told),
-            gaps=(
-                self._gap("FMR", {g.name: r[0] for g, r in zip(told, rates, strict=True) if g.fmr}),
-                self._gap("FNMR", {g.name: r[1] for g, r in zip(told, rates, strict=True) if g.fnmr}),
-            ),
+            gaps=self._gaps(told, rates),
             cross_fmr=self._cross(config),
         )
 
@@ -270,36 +245,22 @@ class _Counted:
             fnmr_withheld=fnmr_withheld,
         )
 
-    def _gap(self, rate: str, shown: dict[str, NDArray[np.float64]]) -> Gap:
-        withheld = ""
-        if len(shown) < 2:
-            withheld = f"{len(shown)} groups have a {rate}"
-        none = [name for name, rate_R in shown.items() if rate_R[0] == 0]
-        if none:
-            withheld = f"{none[0]} shows no error at all, and a ratio needs one"
-        if withheld:
-            return Gap(
-                rate=rate,
-                groups=len(shown),
-                highest="",
-                lowest="",
-                max_over_mean=None,
-                max_over_min=None,
-                withheld=withheld,
-            )
-        names, rate_GR = list(shown), np.stack(list(shown.values()))
-        with np.errstate(divide="ignore", invalid="ignore"):  # a draw without an error has no ratio
-            mean_R = np.exp(np.log(rate_GR).mean(0))
-            over_mean_R, over_min_R = rate_GR.max(0) / mean_R, rate_GR.max(0) / rate_GR.min(0)
-        return Gap(
-            rate=rate,
-            groups=len(names),
-            highest=names[int(rate_GR[:, 0].argmax())],
-            lowest=names[int(rate_GR[:, 0].argmin())],
-            max_over_mean=interval(float(over_mean_R[0]), over_mean_R[1:], self.config),
-            max_over_min=interval(float(over_min_R[0]), over_min_R[1:], self.config),
-            withheld="",
-        )
+    def _gaps(self, told: Sequence[GroupRates], rates: Sequence[tuple[NDArray[np.float64], ...]]) -> tuple[Gap, Gap]:
+        """Return how far groups are apart in FMR, and in FNMR."""
+        impostor_UUL, genuine_UL = self.counts.impostor_UUL, self.counts.genuine_UL
+        gaps = []
+        for which, rate in enumerate(("FMR", "FNMR")):
+            shown = [n for n, group in enumerate(told) if (group.fmr, group.fnmr)[which]]
+            unit = np.flatnonzero(np.isin(self.group_U, shown))
+            by_chance = None
+            if len(self.group_U) == len(self.group_M) and len(shown) > 1:  # a unit is a person
+                match, every = impostor_UUL[..., 0], impostor_UUL.sum(-1)
+                if rate == "FNMR":
+                    match, every = np.diag(genuine_UL[:, 1]), np.diag(genuine_UL.sum(-1))
+                own = np.ix_(unit, unit)
+                by_chance = permuted(self.group_U[unit], match[own], every[own], self.config)
+            gaps.append(gap(rate, {told[n].name: rates[n][which] for n in shown}, by_chance, self.config))
+        return gaps[0], gaps[1]
 
     def _cross(self, config: AuditConfig) -> tuple[tuple[float | None, ...], ...]:
         """Return FMR between groups."""

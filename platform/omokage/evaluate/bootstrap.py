@@ -134,7 +134,9 @@ def intervals(
     unit_P = units_for(people, room(len(levels)), config.seed)
     order_N = np.argsort(unit_P[faces.person_N], kind="stable")
     counts = ByUnit(unit_P[faces.person_N][order_N], len(levels))
-    sweep(faces.vector_NE[order_N], faces.person_N[order_N], levels, [counts], threads)
+    vector_NE, person_N = faces.vector_NE[order_N], faces.person_N[order_N]
+    del faces  # as large as the embeddings themselves
+    sweep(vector_NE, person_N, levels, [counts], threads)
     drawn = _Drawn(counts, levels, draw(len(counts.genuine_UL), config))
     draws, values = drawn.figures(found)
     return Intervals(
