@@ -166,8 +166,9 @@ def unseen(size: Size) -> list[Figure]:
     trained, untrained, encoder = (found[name] for name in ("trained", "untrained", "encoder"))
     what = f"{report['people']['train']} drawn people train, {found['people']} unseen are told apart"
 
-    def told(figures: dict[str, float]) -> str:
-        return f"AUC {figures['auc']:.4f}, EER {figures['eer']:.4f}, TAR at FMR 1e-2 {figures['tar']:.4f}"
+    def told(figures: dict[str, Any]) -> str:
+        tar = "too few pairs" if figures["tar"] is None else f"{figures['tar']:.4f}"
+        return f"AUC {figures['auc']:.4f}, EER {figures['eer']:.4f}, TAR at FMR 1e-2 {tar}"
 
     note = (
         f"{report['epochs']} epochs of {report['faces']['train']:,} faces, {report['images_per_second']:.1f} images/s, "

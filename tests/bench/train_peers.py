@@ -150,8 +150,8 @@ def judge(where: str, steps: int) -> dict[str, Any]:
     return found
 
 
-def _figures(found: Verification) -> dict[str, float]:
-    return {"auc": found.auc, "eer": found.eer, "tar": found.tar_at(1e-2) or 0.0}
+def _figures(found: Verification) -> dict[str, float | None]:
+    return {"auc": found.auc, "eer": found.eer, "tar": found.tar_at(1e-2)}
 
 
 @torch.no_grad()
