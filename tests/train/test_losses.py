@@ -224,7 +224,8 @@ def test_semihard_impostors_are_the_nearest_beyond_the_genuine_face() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"loss": "arcfase"}, "must be one of"),
+        ({"loss": "arcfase"}, "none is called 'arcfase'; did you mean 'arcface'?"),
+        ({"loss": "triplet", "miner": "semi-hard"}, "did you mean 'semihard'?"),
         ({"loss": "triplet", "margin_rad": 0.5}, "margin_rad belongs to arcface, sub-arcface"),
         ({"loss": "arcface", "margin_cos": 0.3}, "it has margin_rad, scale"),
         ({"loss": "multi-similarity", "scale": 3.0}, "no settings of its own"),

@@ -13,10 +13,11 @@ from pytorch_metric_learning.losses import CrossBatchMemory
 from pytorch_metric_learning.reducers import ThresholdReducer
 from torch import Tensor, nn
 
+from omokage.config import nearest
 from omokage.errors import ConfigError
 from omokage.train import gather
 from omokage.train.kinds import BUILDERS, CLASSIFY, RANGES, REMEMBER, SETTINGS, Loss
-from omokage.train.miners import miner_named
+from omokage.train.miners import MINERS, miner_named
 from omokage.train.partial import MARGINS, Head, PartialFC
 
 
@@ -54,7 +55,9 @@ class LossConfig:
     def __post_init__(self) -> None:
         """Reject what the chosen loss does not have, and values without a meaning."""
         if self.loss not in SETTINGS:
-            raise ConfigError(f"loss.loss must be one of {', '.join(SETTINGS)}, got {self.loss!r}")
+            raise ConfigError(f"loss.loss: none is called {self.loss!r}; {nearest(self.loss, SETTINGS)}")
+        if self.miner not in ("none", *MINERS):
+            raise ConfigError(f"loss.miner: none is called {self.miner!r}; {nearest(self.miner, ('none', *MINERS))}")
         known = SETTINGS[self.loss]
         optional = [field.name for field in dataclasses.fields(self) if field.default is None]
         for name in optional:
