@@ -18,7 +18,6 @@ How = Literal["random", "grid", "optuna"]
 QUIET: Final = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_MAX_PENDING_TRIALS_PG": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial that fails tells why, and no figure
     "RAY_AIR_NEW_OUTPUT": "0",
 }

@@ -81,7 +81,7 @@ class _Tuning:
         ended = [line for line in lines if line.status != "running"]
         self.points: Drawn | Optuna = Optuna(self.space, config.loop.seed, ended) if ask is None else ask
         todo = [number for number in range(self.trials) if number not in {line.number for line in ended}]
-        with connected(config.cluster), quietly_tuned():
+        with connected(config.cluster):
             where = placing(nodes(), config.at_once, config.cluster.cpus, config.cluster.gpus)
             self.tracker = self._track(None, head)
             try:
@@ -142,7 +142,7 @@ class _Tuning:
         config = self.config
         given = Given(first=self.search.place(0), threads=where.cpus)
         resources = {"cpu": float(where.cpus), "gpu": 1.0 if where.gpu else 0.0}
-        with tempfile.TemporaryDirectory(prefix="omokage-tune-") as scratch:
+        with quietly_tuned(), tempfile.TemporaryDirectory(prefix="omokage-tune-") as scratch:
             tuner = raytune.Tuner(
                 raytune.with_resources(raytune.with_parameters(trial, given=given), resources),
                 tune_config=raytune.TuneConfig(
@@ -206,8 +206,11 @@ class _Tuning:
             line.why = error or ""
         self.search.write()
         self.points.tell(line)
-        if number in self.trackers:
-            self.trackers.pop(number).end("FAILED" if line.status == "failed" else "FINISHED")
+        tracker = self.trackers.get(number) or self._track(line, self._head())
+        if line.why:
+            tracker.tag("omokage.why", line.why)
+        tracker.end("FAILED" if line.status == "failed" else "FINISHED")
+        del self.trackers[number]
 
     def _whole(self, line: TrialLine) -> bool:
         """Return whether a trial ended by itself: at the last epoch, or when no better model came."""

@@ -109,8 +109,12 @@ class Tracker:
 
     def best(self, metric: str, value: float, step: int) -> None:
         """Tell what the best figure is so far, for lists of runs."""
-        tags = {BEST: f"{metric} {value:.6g}", f"{BEST}.step": str(step)}
-        self._offer(lambda: self._tag(tags))
+        self.tag(BEST, f"{metric} {value:.6g}")
+        self.tag(f"{BEST}.step", str(step))
+
+    def tag(self, name: str, value: str) -> None:
+        """Tell something else about the run; the last value of a name stays."""
+        self._offer(lambda: self._client.set_tag(self.run_id, words.key(name), words.text(value, words.TAG)))
 
     def file(self, name: str, content: bytes) -> None:
         """Keep a file with the run, by its name with slashes; one of the same name is replaced."""
@@ -231,10 +235,6 @@ class Tracker:
             self._client.log_batch(self.run_id, metrics=points)
         for name in new:
             self._points[name].add(step)
-
-    def _tag(self, tags: Mapping[str, str]) -> None:
-        for name, value in tags.items():
-            self._client.set_tag(self.run_id, name, words.text(value, words.TAG))
 
     def _file(self, name: str, content: bytes) -> None:
         folder, _, last = words.key(name).rpartition("/")
