@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import norm
+from threadpoolctl import threadpool_limits
 
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate.bootstrap import BootstrapConfig
@@ -21,8 +23,10 @@ FEW = BootstrapConfig(replicates=200)
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> None:
+def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
+    with threadpool_limits(1):
+        yield
 
 
 def crowd(people: int, faces: int, noise: float, seed: int = 0) -> tuple[NDArray, NDArray]:

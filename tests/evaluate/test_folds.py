@@ -1,6 +1,7 @@
 """Cross-validation, pairs files and precision against slow versions and scikit-learn."""
 
 import json
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve
+from threadpoolctl import threadpool_limits
 
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate import folds as module
@@ -20,8 +22,10 @@ from omokage.evaluate.precision_recall import precision_recall
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> None:
+def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
+    with threadpool_limits(1):
+        yield
 
 
 def listed(pairs: int, seed: int) -> tuple[NDArray, NDArray]:

@@ -1,6 +1,7 @@
 """Searches against loops over the gallery, and their figures against published formulas written as loops."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate import search as module
@@ -22,8 +24,10 @@ FEW = BootstrapConfig(replicates=100)
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> None:
+def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
+    with threadpool_limits(1):
+        yield
 
 
 def tied(faces: int, persons: int, seed: int) -> tuple[NDArray, NDArray]:

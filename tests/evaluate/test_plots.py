@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from omokage.evaluate import plots
+from omokage.evaluate import drawing, plots
 from omokage.evaluate.audit import audit
 from omokage.evaluate.bootstrap import BootstrapConfig
 from omokage.evaluate.folds import by_people, pool
@@ -28,7 +28,7 @@ def crowd(people: int = 60, faces: int = 5) -> tuple[NDArray, NDArray]:
     return (vector_NE / np.linalg.norm(vector_NE, axis=1, keepdims=True)).astype(np.float32), label_N
 
 
-def drawn() -> dict[str, plots.Plot]:
+def drawn() -> dict[str, drawing.Plot]:
     vector_NE, label_N = crowd()
     names = ["面影 女", "$x$ _a", "_under", "\U00013000 b\u202ec\n<svg>"]
     keys = [str(label) for label in label_N]
@@ -71,10 +71,10 @@ def test_plots_are_pictures_and_the_same_each_time() -> None:
 
 
 def test_names_are_drawn_or_spelt_out_but_never_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plots, "_charsets", lambda: (frozenset(range(32, 127)),))
-    assert plots.shown("女 a") == "\\u5973 a"
-    assert plots.shown("\U00013000\u202e\n") == "\\U00013000\\u202e\\u000a"
-    assert plots.shown("_x") == " _x" and plots.shown("") == '""' and plots.shown("$x$") == "$x$"
-    monkeypatch.setattr(plots, "_charsets", lambda: (frozenset(range(32, 127)), frozenset({0x5973, 0x2026})))
-    assert plots.shown("女\u202e") == "女\\u202e"  # what turns writing around is spelt out, whatever fonts have
-    assert plots.shown("x" * 99) == "x" * 31 + "…"
+    monkeypatch.setattr(drawing, "charsets", lambda: (frozenset(range(32, 127)),))
+    assert drawing.shown("女 a") == "\\u5973 a"
+    assert drawing.shown("\U00013000\u202e\n") == "\\U00013000\\u202e\\u000a"
+    assert drawing.shown("_x") == " _x" and drawing.shown("") == '""' and drawing.shown("$x$") == "$x$"
+    monkeypatch.setattr(drawing, "charsets", lambda: (frozenset(range(32, 127)), frozenset({0x5973, 0x2026})))
+    assert drawing.shown("女\u202e") == "女\\u202e"  # what turns writing around is spelt out, whatever fonts have
+    assert drawing.shown("x" * 99) == "x" * 31 + "…"

@@ -1,87 +1,35 @@
-"""Plots of an evaluation, as PNG and SVG, without a display.
-
-Names of people's making (encoders, groups) are drawn as they are where a font on this machine has their characters, and
-spelt out by number where none has.
+"""Plots of an evaluation, as PNG and SVG.
 
 Shape key: G groups, S sampled faces, K points of a curve.
 """
 
-import io
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-from matplotlib import font_manager, rc_context
-from matplotlib.axes import Axes as Frame
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from omokage.evaluate.audit import Audit
+from omokage.evaluate.drawing import COLOURS, Plot, colours, framed, legend, named_axes, shown, style
 from omokage.evaluate.identification import Identification
 from omokage.evaluate.precision_recall import PrecisionRecall
 from omokage.evaluate.spread import Axes, HeatMap
 from omokage.evaluate.verification import Verification
 
-COLOURS: Final = ("#2f6db2", "#b2452f", "#3d8b5f", "#8a5fa8", "#b8860b", "#4a9aa8", "#c2568f", "#6b6b6b")
-
-FONTS: Final = {
-    "NotoSansCJK-Regular": "Noto Sans CJK JP",
-    "NotoSansJP-Regular": "Noto Sans JP",
-    "ipaexg": "IPAexGothic",
-    "ipag": "IPAGothic",
-    "TakaoPGothic": "TakaoPGothic",
-    "YuGothM": "Yu Gothic",
-    "meiryo": "Meiryo",
-    "msgothic": "MS Gothic",
-    "NotoSans-Regular": "Noto Sans",
-}
-"""By file: fonts that stand in for what matplotlib's own lacks, Japanese above all, where this machine has them."""
-
-OWN: Final = "DejaVu Sans"
-
 RATES: Final = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 """Marked on the axes of a DET curve."""
-
-LONGEST: Final = 32
-"""Characters of a name that are drawn."""
 
 NUMBERED: Final = 12
 """Groups up to which a matrix has its numbers written in it."""
 
 
-class Plot:
-    """A figure that can be written."""
-
-    def __init__(self, figure: Figure) -> None:
-        self.figure = figure
-        with _style():  # laid out once: each layout begins where the last one ended
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
-
-    def png(self) -> bytes:
-        """Return the plot as a PNG."""
-        return self._saved("png", {"Software": "omokage"})
-
-    def svg(self) -> bytes:
-        """Return the plot as an SVG: characters are outlines, so that it looks the same everywhere."""
-        return self._saved("svg", {"Creator": "omokage", "Date": None})
-
-    def _saved(self, kind: str, metadata: Mapping[str, str | None]) -> bytes:
-        out = io.BytesIO()
-        with _style():
-            self.figure.savefig(out, format=kind, metadata=dict(metadata))
-        return out.getvalue()
-
-
 def roc(curves: Mapping[str, Verification]) -> Plot:
     """Return TAR over FMR, the rate on a logarithmic axis down to what the fewest impostor pairs can show."""
-    with _frame("false match rate (FMR)", "true accept rate (TAR = 1 - FNMR)") as (figure, frame):
-        for colour, (name, found) in zip(_colours(), curves.items(), strict=False):
+    with framed("false match rate (FMR)", "true accept rate (TAR = 1 - FNMR)") as (figure, frame):
+        for colour, (name, found) in zip(colours(), curves.items(), strict=False):
             _, fmr_K, tar_K = np.array(found.roc).T
             label = f"{shown(name)}: AUC {found.auc:.4f}, EER {found.eer:.2%}"
             frame.step(np.maximum(fmr_K, 1e-12), tar_K, where="post", color=colour, label=label)
@@ -90,16 +38,16 @@ def roc(curves: Mapping[str, Verification]) -> Plot:
                 frame.plot(*zip(*points, strict=True), "o", color=colour, markersize=4)
         least = max(min(1 / found.impostor for found in curves.values()), 1e-9)
         frame.set(xscale="log", xlim=(least, 1), ylim=(0, 1.005))
-        _legend(frame, "lower right")
+        legend(frame, "lower right")
     return Plot(figure)
 
 
 def det(curves: Mapping[str, Verification]) -> Plot:
     """Return FNMR over FMR on normal deviate axes: scores of two normal distributions make a straight line."""
-    with _frame("false match rate (FMR)", "false non-match rate (FNMR)") as (figure, frame):
+    with framed("false match rate (FMR)", "false non-match rate (FNMR)") as (figure, frame):
         least = max(min(1 / found.impostor for found in curves.values()), RATES[0])
         lowest = max(min(1 / found.genuine for found in curves.values()), RATES[0])
-        for colour, (name, found) in zip(_colours(), curves.items(), strict=False):
+        for colour, (name, found) in zip(colours(), curves.items(), strict=False):
             _, fmr_K, tar_K = np.array(found.roc).T
             fnmr_K = 1 - tar_K
             keep = (fmr_K > 0) & (fmr_K < 1) & (fnmr_K < 1)
@@ -111,27 +59,27 @@ def det(curves: Mapping[str, Verification]) -> Plot:
             set_ticks(ndtri(ticks), [f"{100 * rate:.4g}%" for rate in ticks])
         frame.set(xlim=(ndtri(least * 0.8), ndtri(0.55)), ylim=(ndtri(lowest * 0.8), ndtri(0.55)))
         frame.plot([-6, 0.2], [-6, 0.2], color="#999999", linewidth=0.8, linestyle=":")
-        _legend(frame, "upper right")
+        legend(frame, "upper right")
     return Plot(figure)
 
 
 def precision_recall(curves: Mapping[str, PrecisionRecall]) -> Plot:
     """Return precision over recall; a dotted line is what a blind guess reaches."""
-    with _frame("recall", "precision") as (figure, frame):
-        for colour, (name, found) in zip(_colours(), curves.items(), strict=False):
+    with framed("recall", "precision") as (figure, frame):
+        for colour, (name, found) in zip(colours(), curves.items(), strict=False):
             _, precision_K, recall_K = np.array(found.curve).T
             label = f"{shown(name)}: AP {found.average_precision:.4f}, prevalence {found.prevalence:.2%}"
             frame.plot(recall_K, precision_K, color=colour, label=label)
             frame.axhline(found.prevalence, color=colour, linestyle=":", linewidth=0.8)
         frame.set(xlim=(0, 1), ylim=(0, 1.005))
-        _legend(frame, "lower left")
+        legend(frame, "lower left")
     return Plot(figure)
 
 
 def cmc(curves: Mapping[str, Identification]) -> Plot:
     """Return how often the person is within the first ranks."""
-    with _frame("rank", "share of mated probes found") as (figure, frame):
-        for colour, (name, found) in zip(_colours(), curves.items(), strict=False):
+    with framed("rank", "share of mated probes found") as (figure, frame):
+        for colour, (name, found) in zip(colours(), curves.items(), strict=False):
             if not found.cmc:
                 continue
             rank = np.arange(1, len(found.cmc) + 1)
@@ -141,15 +89,15 @@ def cmc(curves: Mapping[str, Identification]) -> Plot:
                 frame.vlines(1, found.rank_one.low, found.rank_one.high, color=colour, linewidth=3, alpha=0.5)
         deepest = max((len(found.cmc) for found in curves.values()), default=1)
         frame.set(xlim=(0.5, max(deepest, 2) + 0.5))
-        _legend(frame, "lower right")
+        legend(frame, "lower right")
     return Plot(figure)
 
 
 def dir_curve(curves: Mapping[str, Identification]) -> Plot:
     """Return detection and identification rate over false positive identification rate."""
-    with _frame("false positive identification rate (FPIR)", "identified (DIR = 1 - FNIR)") as (figure, frame):
+    with framed("false positive identification rate (FPIR)", "identified (DIR = 1 - FNIR)") as (figure, frame):
         least = 1.0
-        for colour, (name, found) in zip(_colours(), curves.items(), strict=False):
+        for colour, (name, found) in zip(colours(), curves.items(), strict=False):
             if not found.dir_curve:
                 continue
             _, fpir_K, dir_K = np.array(found.dir_curve).T
@@ -161,13 +109,13 @@ def dir_curve(curves: Mapping[str, Identification]) -> Plot:
                     ends = 1 - point.fnir.high, 1 - point.fnir.low
                     frame.vlines(point.fpir, *ends, color=colour, linewidth=3, alpha=0.5)
         frame.set(xscale="log", xlim=(min(least, 0.5), 1), ylim=(0, 1.005))
-        _legend(frame, "lower right")
+        legend(frame, "lower right")
     return Plot(figure)
 
 
 def scores(found: Verification, thresholds: Mapping[str, float] | None = None) -> Plot:
     """Return how alike pairs of one person and of different people are, and where thresholds lie."""
-    with _frame("similarity (cosine; no probability)", "share of pairs, per 0.01") as (figure, frame):
+    with framed("similarity (cosine; no probability)", "share of pairs, per 0.01") as (figure, frame):
         threshold_K, fmr_K, tar_K = np.array(found.roc).T
         edges = np.arange(np.floor(threshold_K[-1] * 100), np.ceil(threshold_K[0] * 100) + 1) / 100
         for rate_K, name, pairs, colour in (
@@ -182,13 +130,13 @@ def scores(found: Verification, thresholds: Mapping[str, float] | None = None) -
             frame.axvline(threshold, color="black", linestyle=line, label=f"{shown(name)} {threshold:.3f}")
         frame.set(yscale="log", ylim=(max(0.1 / found.impostor, 1e-7), 8))  # room for the legend
         frame.minorticks_off()
-        _legend(frame, "upper right")
+        legend(frame, "upper right")
     return Plot(figure)
 
 
 def groups(found: Audit) -> Plot:
     """Return FMR and FNMR of every group with intervals; a group without a figure is named all the same."""
-    with _style():
+    with style():
         figure = Figure(figsize=(9, 1.6 + 0.34 * len(found.groups)), dpi=120, layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
         row = np.arange(len(found.groups))
@@ -218,7 +166,7 @@ def groups(found: Audit) -> Plot:
 def matrix(names: Sequence[str], value_GG: Sequence[Sequence[float | None]], title: str, *, log: bool = True) -> Plot:
     """Return a matrix of groups by groups; a field without a figure is left white."""
     told_GG = np.array([[np.nan if value is None else value for value in row] for row in value_GG], float)
-    with _style():
+    with style():
         side = max(4.0, min(0.55 * len(names) + 2.5, 14))
         figure = Figure(figsize=(side + 1, side), dpi=120, layout="constrained")
         frame = figure.subplots()
@@ -231,14 +179,14 @@ def matrix(names: Sequence[str], value_GG: Sequence[Sequence[float | None]], tit
                 words = "none" if np.isnan(value) else f"{value:.1e}" if log else f"{value:.2f}"
                 dark = np.isfinite(value) and sum(image.to_rgba(np.array([value]))[0, :3]) < 1.6
                 frame.text(h, g, words, ha="center", va="center", fontsize=8, color="white" if dark else "black")
-        _named_axes(frame, names, np.arange(len(names)))
+        named_axes(frame, names, np.arange(len(names)))
         figure.colorbar(image, label=title, shrink=0.8)
     return Plot(figure)
 
 
 def heat_map(found: HeatMap, names: Sequence[str]) -> Plot:
     """Return the similarities of sampled faces, group by group."""
-    with _style():
+    with style():
         figure = Figure(figsize=(8, 7), dpi=120, layout="constrained")
         frame = figure.subplots()
         image = frame.imshow(found.similarity_SS, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
@@ -247,7 +195,7 @@ def heat_map(found: HeatMap, names: Sequence[str]) -> Plot:
             frame.axhline(edge - 0.5, color="black", linewidth=0.6)
             frame.axvline(edge - 0.5, color="black", linewidth=0.6)
         middle = (first + np.append(first[1:], len(found.group_S))) / 2 - 0.5
-        _named_axes(frame, [names[group] for group in present], middle)
+        named_axes(frame, [names[group] for group in present], middle)
         figure.colorbar(image, label="similarity (cosine)", shrink=0.8)
     return Plot(figure)
 
@@ -255,83 +203,13 @@ def heat_map(found: HeatMap, names: Sequence[str]) -> Plot:
 def scatter(found: Axes, group_N: NDArray[np.int64], names: Sequence[str]) -> Plot:
     """Return sampled faces on the first two principal axes, with how much of the variance these show."""
     told = [f"axis {n + 1}, {share:.1%} of the variance" for n, share in enumerate(found.explained[:2])]
-    with _frame(told[0], told[1]) as (figure, frame):
+    with framed(told[0], told[1]) as (figure, frame):
         group_S = group_N[found.row_S]
         for number, name in enumerate(names):
             mine = group_S == number
             colour = COLOURS[number % len(COLOURS)]
             marker = "o^sDv<>P"[number // len(COLOURS) % 8]
-            style: dict[str, Any] = {"s": 12, "alpha": 0.6, "color": colour, "marker": marker, "linewidths": 0}
-            frame.scatter(*found.place_SA[mine, :2].T, label=shown(name), **style)
-        _legend(frame, "best")
+            dots: dict[str, Any] = {"s": 12, "alpha": 0.6, "color": colour, "marker": marker, "linewidths": 0}
+            frame.scatter(*found.place_SA[mine, :2].T, label=shown(name), **dots)
+        legend(frame, "best")
     return Plot(figure)
-
-
-def shown(name: str) -> str:
-    """Return a name as it can be drawn: spelt out what no font has, no markup, not too long."""
-    fonts = _charsets()
-    name = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
-    drawn = "".join(
-        char if char.isprintable() and any(ord(char) in font for font in fonts) else _spelt(char) for char in name
-    )
-    # a label that begins with an underscore would be hidden
-    return " " + drawn if drawn.startswith("_") else drawn or '""'
-
-
-def _spelt(char: str) -> str:
-    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
-
-
-@lru_cache(maxsize=1)
-def _fonts() -> tuple[str, ...]:
-    """Return the fonts to draw with, matplotlib's own first."""
-    here = {font.name for font in font_manager.fontManager.ttflist}
-    if here.isdisjoint(FONTS.values()):  # matplotlib's list may be older than the fonts
-        for file in font_manager.findSystemFonts():
-            if Path(file).stem in FONTS:
-                font_manager.fontManager.addfont(file)
-        here = {font.name for font in font_manager.fontManager.ttflist}
-    return (OWN, *(name for name in FONTS.values() if name in here))
-
-
-@lru_cache(maxsize=1)
-def _charsets() -> tuple[frozenset[int], ...]:
-    """Return the characters of each font."""
-    files = [font_manager.findfont(name) for name in _fonts()]
-    return tuple(frozenset(font_manager.get_font(file).get_charmap()) for file in files)
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    """Draw in light, with fonts that this machine has, the same each time."""
-    with rc_context({"font.family": list(_fonts()), "font.size": 9.5, "svg.hashsalt": "omokage"}):
-        yield
-
-
-@contextmanager
-def _frame(x: str, y: str) -> Iterator[tuple[Figure, Frame]]:
-    """Give a figure with one frame."""
-    with _style():
-        figure = Figure(figsize=(7.5, 5.5), dpi=120, layout="constrained")
-        frame = figure.subplots()
-        frame.set(xlabel=x, ylabel=y)
-        frame.grid(alpha=0.3)
-        frame.spines[["top", "right"]].set_visible(False)
-        yield figure, frame
-
-
-def _named_axes(frame: Frame, names: Sequence[str], place: NDArray[Any]) -> None:
-    labels = [shown(name) for name in names]
-    frame.set_xticks(place, labels, rotation=40, ha="right", parse_math=False)
-    frame.set_yticks(place, labels, parse_math=False)
-
-
-def _legend(frame: Frame, place: Any) -> None:
-    if frame.get_legend_handles_labels()[1]:
-        for text in frame.legend(loc=place, framealpha=0.9).get_texts():
-            text.set_parse_math(False)  # what is between dollars is no formula
-
-
-def _colours() -> Iterator[str]:
-    while True:
-        yield from COLOURS

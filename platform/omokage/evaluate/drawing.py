@@ -1,0 +1,134 @@
+"""Figures that can be drawn anywhere: without a display, in light, with the fonts that this machine has.
+
+Names of people's making (encoders, groups) are drawn as they are where a font on this machine has their characters, and
+spelt out by number where none has.
+"""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from matplotlib import font_manager, rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+COLOURS: Final = ("#2f6db2", "#b2452f", "#3d8b5f", "#8a5fa8", "#b8860b", "#4a9aa8", "#c2568f", "#6b6b6b")
+
+FONTS: Final = {
+    "NotoSansCJK-Regular": "Noto Sans CJK JP",
+    "NotoSansJP-Regular": "Noto Sans JP",
+    "ipaexg": "IPAexGothic",
+    "ipag": "IPAGothic",
+    "TakaoPGothic": "TakaoPGothic",
+    "YuGothM": "Yu Gothic",
+    "meiryo": "Meiryo",
+    "msgothic": "MS Gothic",
+    "NotoSans-Regular": "Noto Sans",
+}
+"""By file: fonts that stand in for what matplotlib's own lacks, Japanese above all, where this machine has them."""
+
+OWN: Final = "DejaVu Sans"
+
+LONGEST: Final = 32
+"""Characters of a name that are drawn."""
+
+
+class Plot:
+    """A figure that can be written."""
+
+    def __init__(self, figure: Figure) -> None:
+        self.figure = figure
+        with style():  # laid out once: each layout begins where the last one ended
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
+
+    def png(self) -> bytes:
+        """Return the plot as a PNG."""
+        return self._saved("png", {"Software": "omokage"})
+
+    def svg(self) -> bytes:
+        """Return the plot as an SVG: characters are outlines, so that it looks the same everywhere."""
+        return self._saved("svg", {"Creator": "omokage", "Date": None})
+
+    def _saved(self, kind: str, metadata: Mapping[str, str | None]) -> bytes:
+        out = io.BytesIO()
+        with style():
+            self.figure.savefig(out, format=kind, metadata=dict(metadata))
+        return out.getvalue()
+
+
+def shown(name: str) -> str:
+    """Return a name as it can be drawn: spelt out what no font has, no markup, not too long."""
+    fonts = charsets()
+    name = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+    drawn = "".join(
+        char if char.isprintable() and any(ord(char) in font for font in fonts) else _spelt(char) for char in name
+    )
+    # a label that begins with an underscore would be hidden
+    return " " + drawn if drawn.startswith("_") else drawn or '""'
+
+
+def _spelt(char: str) -> str:
+    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
+
+
+@lru_cache(maxsize=1)
+def _fonts() -> tuple[str, ...]:
+    """Return the fonts to draw with, matplotlib's own first."""
+    here = {font.name for font in font_manager.fontManager.ttflist}
+    if here.isdisjoint(FONTS.values()):  # matplotlib's list may be older than the fonts
+        for file in font_manager.findSystemFonts():
+            if Path(file).stem in FONTS:
+                font_manager.fontManager.addfont(file)
+        here = {font.name for font in font_manager.fontManager.ttflist}
+    return (OWN, *(name for name in FONTS.values() if name in here))
+
+
+@lru_cache(maxsize=1)
+def charsets() -> tuple[frozenset[int], ...]:
+    """Return the characters of each font."""
+    files = [font_manager.findfont(name) for name in _fonts()]
+    return tuple(frozenset(font_manager.get_font(file).get_charmap()) for file in files)
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in light, with fonts that this machine has, the same each time."""
+    with rc_context({"font.family": list(_fonts()), "font.size": 9.5, "svg.hashsalt": "omokage"}):
+        yield
+
+
+@contextmanager
+def framed(x: str, y: str) -> Iterator[tuple[Figure, Axes]]:
+    """Give a figure with one frame."""
+    with style():
+        figure = Figure(figsize=(7.5, 5.5), dpi=120, layout="constrained")
+        frame = figure.subplots()
+        frame.set(xlabel=x, ylabel=y)
+        frame.grid(alpha=0.3)
+        frame.spines[["top", "right"]].set_visible(False)
+        yield figure, frame
+
+
+def named_axes(frame: Axes, names: Sequence[str], place: NDArray[Any]) -> None:
+    """Write the names of groups along both axes."""
+    labels = [shown(name) for name in names]
+    frame.set_xticks(place, labels, rotation=40, ha="right", parse_math=False)
+    frame.set_yticks(place, labels, parse_math=False)
+
+
+def legend(frame: Axes, place: Any) -> None:
+    """Draw the legend, if anything is in it."""
+    if frame.get_legend_handles_labels()[1]:
+        for text in frame.legend(loc=place, framealpha=0.9).get_texts():
+            text.set_parse_math(False)  # what is between dollars is no formula
+
+
+def colours() -> Iterator[str]:
+    """Yield one colour after another, from the first again when all were used."""
+    while True:
+        yield from COLOURS
