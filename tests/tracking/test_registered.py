@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import stores
 from onnx import TensorProto, helper
 
 from omokage.tracking import place
@@ -25,7 +26,7 @@ def network(file: Path, factor: float) -> Path:
 def test_a_model_is_registered_once_with_its_signature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    store = f"sqlite:///{tmp_path}/store/runs.db"
+    store = stores.new(tmp_path / "store")
     tracker = Tracker.start(store, About(name="first", key="k"))
     card = tmp_path / "card.md"
     card.write_text("a card")

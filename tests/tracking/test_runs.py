@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import stores
 
 from omokage.cli.tracking import runs
 from omokage.errors import ConfigError, StorageError
@@ -14,7 +15,7 @@ from omokage.tracking.tracker import About, Tracker
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    store = f"sqlite:///{tmp_path_factory.mktemp('runs')}/runs.db"
+    store = stores.new(tmp_path_factory.mktemp("runs"))
     for number, (status, parent) in enumerate((("FINISHED", ""), ("FAILED", ""), (None, "k0"))):
         about = About(
             name=f"run {number}",

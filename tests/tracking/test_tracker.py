@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import pytest
+import stores
 
 from omokage.errors import ConfigError
 from omokage.tracking import place, words
@@ -20,22 +21,11 @@ from omokage.tracking.runs import listed
 from omokage.tracking.tracker import About, Tracker
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a store whose tables are there: making them takes seconds."""
-    file = tmp_path_factory.mktemp("mlflow") / "runs.db"
-    place.client(f"sqlite:///{file}").search_experiments()
-    return file
-
-
 @pytest.fixture
-def store(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)  # what is written beside the program by mistake is seen
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    file = tmp_path / "store" / "runs.db"
-    file.parent.mkdir()
-    file.write_bytes(empty_store.read_bytes())
-    return f"sqlite:///{file}"
+    return stores.new(tmp_path / "store")
 
 
 def about(key: str = "k1", **more: Any) -> About:
