@@ -1,6 +1,7 @@
 """Chips: the right bytes for each row, mapped; of a remote dataset fetched once a machine, whole or not at all."""
 
 import errno
+import itertools
 import multiprocessing
 import os
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from albums import Face, album, people
 from omokage.errors import DatasetError, WorkError
 from omokage.storage import Folder
 from omokage.store import Dataset
+from omokage.train import chips as module
 from omokage.train.chips import Chips
 
 
@@ -46,6 +48,11 @@ def test_each_row_has_its_chip_in_the_order_of_the_table(tmp_path: Path, shards:
     assert len(chips) == 40
     assert [bytes(chips[row]) for row in range(40)] == [face.chip for face in wanted]
     assert [chips.face_id(row) for row in range(40)] == [face.face_id for face in wanted]
+
+
+def test_a_part_of_a_column_is_told_from_the_whole() -> None:
+    start_M, content = module._mapped(pa.array([b"a", b"bb", b"", b"cccc"]).slice(1, 3))
+    assert [bytes(content[a:b]) for a, b in itertools.pairwise(start_M.tolist())] == [b"bb", b"", b"cccc"]
 
 
 def test_chips_are_mapped_and_not_held(tmp_path: Path) -> None:
