@@ -64,6 +64,16 @@ QUICK = Size(
 SMALL = ("--backbone", "tf_efficientnet_lite0", "--weights", "efficientnet-lite0", "--input-size", "112")
 """A network that two cores train in minutes."""
 
+SPACE = """
+loss.loss = ["arcface", "cosface", "triplet", "supcon"]
+optim.preset = ["adam-cosine", "adamw-plateau", "schedule-free"]
+optim.lr = { loguniform = [1e-4, 5e-3] }
+batches.people = [8, 16]
+batches.pictures = { int = [2, 8] }
+augment.strength = { uniform = [0.0, 2.0] }
+"""
+"""What the search may try: what it may by default, less what so few people or these weights do not go with."""
+
 
 def omokage(*words: str, seconds: float = 1800) -> tuple[dict[str, Any], watch.Seen]:
     """Return the report of a verb, and what it used."""
@@ -201,12 +211,13 @@ def unseen(size: Size) -> list[Figure]:
 
 
 def tune(size: Size) -> list[Figure]:
-    """Measure what a search among the default ranges gains over the default settings, on the people who choose."""
+    """Measure what a search gains over the default settings, on the people who choose."""
     words = (*SMALL, "--epochs", str(size.trial_epochs), "--val-share", "0.25", "--test-share", "0")
     with tempfile.TemporaryDirectory() as folder:
-        out = str(Path(folder) / "search")
-        tried = ("--trials", str(size.trials), "--at-once", "1", "--tracking", "off")
-        report, seen = omokage("tune", str(dataset(*size.tuned)), out, *tried, *words)
+        out, space = Path(folder) / "search", Path(folder) / "space.toml"
+        space.write_text(SPACE, encoding="utf-8")
+        tried = ("--space", str(space), "--trials", str(size.trials), "--at-once", "1", "--tracking", "off")
+        report, seen = omokage("tune", str(dataset(*size.tuned)), str(out), *tried, *words)
     notes = [
         f"rank {each['rank']}: trial {each['number']}, {each['value']} after {each['epochs']} epochs, "
         f"{each['seconds']:.0f} s, {each['point'] or 'default settings'}"
