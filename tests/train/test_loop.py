@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lessons import VAL, changed, crowd, curve, lesson, parted, recipe, same_tensors
+from lessons import VAL, StoppedError, changed, crowd, curve, lesson, parted, recipe, same_tensors
 
 from omokage.augment.config import AugmentConfig
 from omokage.errors import ConfigError, WorkError
@@ -23,10 +23,6 @@ from omokage.train.state import loaded
 
 XBM = LossConfig(loss="contrastive", memory_size=64)
 WEIGHTS = LossConfig(loss="arcface", scale=16.0)
-
-
-class StoppedError(Exception):
-    """What ends a training from outside."""
 
 
 @pytest.fixture(autouse=True)
@@ -260,3 +256,17 @@ def test_norms_at_rest_are_those_of_the_weights_at_rest(data, tmp_path):
         torch.testing.assert_close(norm.running_mean, mean_BC.mean(0), rtol=1e-4, atol=1e-5)
         assert not norm.training
     assert torch.equal(norm.running_mean, before) and norm.momentum is not None and norm.training
+
+
+def test_a_gpu_that_is_too_small_is_told_which_setting_to_lower(data, tmp_path):
+    class Full(torch.nn.Module):
+        def forward(self, pixels_BCHW):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    what, table = recipe(), parted(data)
+    train_N, people = labels(table, "train")
+    learner = loop.Learner(what, len(people), 1, torch.device("cpu"))
+    learner.network = Full()
+    batches = list(loop.Loader(lesson(data, tmp_path, what, table).chips, train_N, 32, 1)([np.arange(4)]))
+    with pytest.raises(WorkError, match=r"4 people x 4 pictures of 32 px: lower --people .* Tried to allocate 2 GiB"):
+        learner.step(batches, torch.Generator())
