@@ -19,6 +19,7 @@ from omokage.evaluate import pairs_file
 from omokage.evaluate.folds import by_people, cross_validated, pool, steps_of
 from omokage.evaluate.pairs import HALF
 from omokage.evaluate.precision_recall import precision_recall
+from omokage.evaluate.verification import counted, verification
 
 
 @pytest.fixture(autouse=True)
@@ -202,3 +203,12 @@ def test_precision_falls_with_prevalence() -> None:
         precision_recall(steps_of(score_N, same_N), 1.0)
     with pytest.raises(DatasetError, match="both kinds"):
         precision_recall(steps_of([0.5], [True]))
+
+
+def test_precision_of_all_pairs_needs_no_second_look_at_them() -> None:
+    vector_NE, label_N = crowd(20, 4)
+    found, steps = counted(vector_NE, label_N, [0.1])
+    assert found == verification(vector_NE, label_N, [0.1])
+    row, column = np.triu_indices(80, 1)
+    truth = average_precision_score(label_N[row] == label_N[column], (vector_NE @ vector_NE.T)[row, column])
+    assert precision_recall(steps).average_precision == pytest.approx(truth, abs=1e-5)

@@ -131,6 +131,13 @@ def verification(
     Source:
         ISO/IEC 19795-1:2021: false match rate, false non-match rate, equal error rate.
     """
+    return counted(embedding_NE, label_N, fmrs, threads)[0]
+
+
+def counted(
+    embedding_NE: Any, label_N: Any, fmrs: Sequence[float] = FMRS, threads: int | None = None
+) -> tuple[Verification, Steps]:
+    """Return what ``verification`` does, and the counts that it was read from, for precision and recall."""
     wrong = [rate for rate in fmrs if not 0 < rate < 1]
     if wrong:
         raise ConfigError(f"a false match rate must lie between 0 and 1, got {wrong[0]}")
@@ -141,7 +148,7 @@ def verification(
     missed_B = _missed(steps, shown)
     if missed_B.any():  # the sample was wrong about where the points are; now that is known
         steps = pairs.count(faces, missed_B, threads).steps()
-    return _read(steps, faces, fmrs, len(shown))
+    return _read(steps, faces, fmrs, len(shown)), steps
 
 
 def _expected(faces: Faces, fmrs: Sequence[float]) -> NDArray[np.bool_]:
