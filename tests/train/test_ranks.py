@@ -1,9 +1,11 @@
 """Two ranks with weights of people spread over them: killed, taken up by two, and by one."""
 
 import gang
+import pytest
 from lessons import crowd, taught
 
 
+@pytest.mark.long
 def test_ranks_that_are_gone_in_mid_epoch_go_on_exactly_and_one_rank_can_take_over(tmp_path):
     crowd(tmp_path / "data", people=12)
     data = str(tmp_path / "data")

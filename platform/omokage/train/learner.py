@@ -76,6 +76,8 @@ class Learner:
         self.optimiser = Optimiser(
             recipe.optim, (self.embedder.parameters(), self.objective.parameters()), steps, recipe.loop.epochs
         )
+        self.rate = self.optimiser.lr
+        """Learning rate of the last step."""
 
     def _wrapped(self) -> nn.Module:
         """Return the network as training calls it."""
@@ -130,9 +132,9 @@ class Learner:
             return norm, torch.zeros((), dtype=torch.bool, device=self.device)
         if self.recipe.loop.clip_norm:
             torch.nn.utils.clip_grads_with_norm_(weights, self.recipe.loop.clip_norm, norm)
-        rate = self.optimiser.lr
+        self.rate = self.optimiser.lr
         self.optimiser.step()
-        self.objective.step(rate, adaptive=self.recipe.optim.preset not in PLAIN)
+        self.objective.step(self.rate, adaptive=self.recipe.optim.preset not in PLAIN)
         return norm, torch.ones((), dtype=torch.bool, device=self.device)
 
     def _alone(self, more_follow: bool) -> AbstractContextManager[object]:

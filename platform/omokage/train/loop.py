@@ -270,7 +270,7 @@ class _Training:
         return {
             "epoch": done.epoch,
             "train_loss": progress.loss_sum / max(progress.steps, 1),
-            "lr": self.learner.optimiser.lr,
+            "lr": self.learner.rate,
             "images": images,
             "seconds": round(seconds, 3),
             "images_per_second": round(images / seconds, 2),
