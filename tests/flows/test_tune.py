@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -62,11 +64,11 @@ def spoilt(data: Path, seed: int) -> None:
     found, version = opened(str(data))
     config = TrainConfig().split
     table = split(found, version, type(config)(val_share=0.3, test_share=0.2), seed).table
-    test = set(table["face_id"].filter(pq.pa.compute.equal(table["part"], "test")).to_pylist())
+    test = set(table["face_id"].filter(pc.equal(table["part"], "test")).to_pylist())
     assert test
     for shard in (data / "shards").glob("*.arrow"):
         raw = shard.read_bytes()
-        with pq.pa.ipc.open_file(pq.pa.BufferReader(raw)) as reader:
+        with pa.ipc.open_file(pa.BufferReader(raw)) as reader:
             faces = reader.read_all()
         spoiled = bytearray(raw)
         for face, chip in zip(faces["face_id"].to_pylist(), faces["chip"].to_pylist(), strict=True):
