@@ -35,6 +35,7 @@ def same(a: Ints, b: Ints) -> bool:
 def test_people_hang_together_as_by_a_slow_search(
     dim: int, kind: str, threshold: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(near, "FEW", 0)
     monkeypatch.setattr(near, "rate", lambda each, length, device: float(each == kind))
     block = Crowd(folders=60, faces=20, dim=dim, seed=dim, splits=0.2, repeats=0.1, hard=0.02).whole()
     found = tied(block.vectors_ND, block.folder_N, threshold)
@@ -44,6 +45,7 @@ def test_people_hang_together_as_by_a_slow_search(
 @pytest.mark.parametrize("kind", ["int8", "float32"])
 def test_pairs_at_the_threshold_are_decided_by_the_vectors(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of 400 pairs lie just above, half just below, nearer than codes can tell."""
+    monkeypatch.setattr(near, "FEW", 0)
     monkeypatch.setattr(near, "rate", lambda each, length, device: float(each == kind))
     rng = np.random.default_rng(0)
     first_ND = rng.standard_normal((400, 128))

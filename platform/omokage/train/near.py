@@ -23,6 +23,9 @@ from omokage.index.threads import each
 SAMPLED: Final = 4096
 """Faces from which the step of the codes is told."""
 
+FEW: Final = 8192
+"""Faces below which it does not matter how quickly they are compared."""
+
 SCORED: Final = 4096
 """Pairs that are scored at once."""
 
@@ -55,8 +58,7 @@ def tied(vectors_ND: NDArray[np.float32], of_N: Ints, threshold: float, label_N:
     """
     order = np.arange(len(of_N)) if label_N is None else np.argsort(label_N, kind="stable")
     unit_ND, at = _unit(vectors_ND[order]), device()
-    kinds: tuple[Kind, ...] = ("int8", "float32")
-    coder = Coder.fit(max(kinds, key=lambda kind: rate(kind, unit_ND.shape[1], at)), unit_ND[:: _every(len(unit_ND))])
+    coder = Coder.fit(_kind(len(unit_ND), unit_ND.shape[1], at), unit_ND[:: _every(len(unit_ND))])
     codes, error = coder.encode(unit_ND)
     at = at if fits(codes.nbytes, at) else "cpu"
     codes_NE = torch.from_numpy(codes).to(at)
@@ -137,6 +139,13 @@ def _unit(vectors_ND: NDArray[np.float32]) -> NDArray[np.float32]:
     length_N1 = np.linalg.norm(vectors_ND, axis=1, keepdims=True)
     good_N1 = np.isfinite(length_N1) & (length_N1 > 0)
     return np.where(good_N1, vectors_ND / np.where(good_N1, length_N1, 1), 0).astype(np.float32)
+
+
+def _kind(count: int, dim: int, at: str) -> Kind:
+    """Return the codes that are compared the quicker; with few faces, to find out would take longer."""
+    if count < FEW or rate("int8", dim, at) < rate("float32", dim, at):
+        return "float32"
+    return "int8"
 
 
 def _every(count: int) -> int:
