@@ -23,6 +23,7 @@ QUIET: Final = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "ORT_DISABLE_TELEMETRY": "1",  # it imports onnxruntime: see vision/silence.py
 }
 """Set whatever the user's environment says."""
