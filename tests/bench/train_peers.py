@@ -89,7 +89,8 @@ def memory(where: str, steps: int) -> dict[str, Any]:
     train_N, people = labels(lesson.table, "train")
     learner = _InMemory(lesson.recipe, len(people), steps, lesson.device, lesson.start)
     some = Batches(train_N, lesson.recipe.batches, 0)
-    rows = [row_B for number in range(1 + steps // some.steps) for row_B in some.epoch(number)][: steps + WARM_UP]
+    epochs = range(-(-(steps + WARM_UP) // some.steps))
+    rows = [row_B for number in epochs for row_B in some.epoch(number)][: steps + WARM_UP]
     loader = Loader(lesson.chips, train_N, learner.embedder.input.size, THREADS)
     batches = list(loader(rows))
     learner.ready = {id(batch): learner.made(batch) for batch in batches}
