@@ -133,6 +133,17 @@ def test_what_a_killed_worker_left_is_never_used_and_swept(tmp_path: Path, remot
     assert not any(place.exists() for place in left)
 
 
+def test_faces_that_were_taken_out_of_a_dataset_leave_this_machine_too(tmp_path: Path, remote: str) -> None:
+    before, after = faces(20), faces(10)
+    Chips(album(remote, before), table(before), cache=tmp_path)
+    fsspec.filesystem("memory").rm(f"/{remote.rpartition('/')[2]}", recursive=True)
+    data = album(remote, after)
+    chips = Chips(data, table(after), cache=tmp_path)
+    assert [bytes(chips[row]) for row in range(len(after))] == [face.chip for face in after]
+    kept = {path.name for path in tmp_path.rglob("*.arrow")}
+    assert kept == {f"{shard.name}.faces.arrow" for shard in data.head.shards}
+
+
 def test_bytes_that_changed_on_the_way_are_refused(tmp_path: Path, remote: str) -> None:
     of = faces()
     data = album(remote, of)

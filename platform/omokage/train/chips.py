@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from omokage import schema
 from omokage.errors import DatasetError, StorageError, WorkError
 from omokage.shards import SHARDS, Shard, read_table
-from omokage.storage import PART, Folder
+from omokage.storage import Folder
 from omokage.store import Dataset
 
 FETCHERS: Final = 8
@@ -126,10 +126,11 @@ def _fetched(data: Dataset, cache: Path) -> Folder:
     try:
         with _alone(Path(here.root)):
             there = set(here.names(SHARDS))
-            missing = [shard for shard in data.head.shards if Path(shard.file("faces")).name not in there]
-            for name in there:
-                if PART.fullmatch(name) or name.endswith(UNCHECKED):
-                    here.remove(f"{SHARDS}/{name}")  # of a worker that was killed
+            wanted = {Path(shard.file("faces")).name: shard for shard in data.head.shards}
+            missing = [shard for name, shard in wanted.items() if name not in there]
+            for name in there - set(wanted):
+                # of a worker that was killed, or of faces that were taken out of the dataset: whoever maps it keeps it
+                here.remove(f"{SHARDS}/{name}")
             with ThreadPoolExecutor(FETCHERS) as pool:
                 for _ in pool.map(lambda shard: _fetch(data.folder, shard, here), missing):
                     pass
