@@ -1,1 +1,1 @@
-"""From chips to a model: backbone, losses, batches, the loop. Knows torch, timm and pytorch-metric-learning, not Ray."""
+"""From chips to a model: backbone, losses, batches, the loop. Knows torch, timm and PML, not Ray."""
