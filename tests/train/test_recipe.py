@@ -3,7 +3,9 @@
 import pytest
 
 from omokage.errors import ConfigError
-from omokage.train.recipe import LoopConfig
+from omokage.train.batches import BatchConfig
+from omokage.train.losses import LossConfig
+from omokage.train.recipe import LoopConfig, Recipe
 
 
 @pytest.mark.parametrize(
@@ -31,3 +33,19 @@ def test_what_cannot_be_meant_is_refused(wrong, said):
 )
 def test_checkpoints_come_by_steps_or_by_the_clock(text, every):
     assert LoopConfig(checkpoint_every=text).every == every
+
+
+@pytest.mark.parametrize("loss", ["triplet", "contrastive", "supcon", "multi-similarity", "pairs"])
+def test_a_batch_without_two_pictures_of_anybody_is_refused_where_they_are_compared(loss):
+    with pytest.raises(ConfigError, match="--pictures 2 or more"):
+        Recipe(loss=LossConfig(loss=loss), batches=BatchConfig(pictures=1))
+
+
+def test_one_picture_of_each_will_do_for_weights_of_people_and_with_a_memory():
+    Recipe(loss=LossConfig(loss="arcface"), batches=BatchConfig(pictures=1))
+    Recipe(loss=LossConfig(loss="triplet", memory_size=64), batches=BatchConfig(people=64, pictures=1))
+
+
+def test_a_memory_smaller_than_a_batch_is_refused_before_any_work():
+    with pytest.raises(ConfigError, match="16 people x 4 pictures = 64, got 63"):
+        Recipe(loss=LossConfig(loss="supcon", memory_size=63))

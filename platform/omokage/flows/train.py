@@ -53,6 +53,7 @@ class TrainConfig(Recipe):
 
     def __post_init__(self) -> None:
         """Reject what cannot be meant."""
+        Recipe.__post_init__(self)
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers must be at least 1, got {self.workers}")
         if self.max_failures < -1:

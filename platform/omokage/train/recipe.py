@@ -8,6 +8,7 @@ from omokage import config as settings
 from omokage.augment.config import AugmentConfig
 from omokage.errors import ConfigError
 from omokage.train.batches import BatchConfig
+from omokage.train.kinds import CLASSIFY
 from omokage.train.losses import LossConfig
 from omokage.train.model import ModelConfig
 from omokage.train.optim import OptimConfig
@@ -86,3 +87,17 @@ class Recipe:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
+
+    def __post_init__(self) -> None:
+        """Reject parts that do not go together."""
+        loss, batches = self.loss, self.batches
+        if loss.loss not in CLASSIFY and batches.pictures < 2 and not loss.memory_size:
+            raise ConfigError(
+                f"{loss.loss} compares pictures of one person, and with 1 picture of each a batch has none to compare: "
+                "give --pictures 2 or more, or --memory-size"
+            )
+        if 0 < loss.memory_size < batches.people * batches.pictures:
+            raise ConfigError(
+                f"loss.memory_size must hold at least a batch, {batches.people} people x {batches.pictures} pictures = "
+                f"{batches.people * batches.pictures}, got {loss.memory_size}"
+            )
