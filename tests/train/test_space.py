@@ -111,6 +111,8 @@ def test_the_default_space_leaves_alone_what_was_asked_for() -> None:
     names = set(from_toml(None, base).ranges)
     assert "optim.lr" not in names and "optim.preset" in names
     assert "model.backbone" not in names  # the weights are those of one
+    lite = ModelConfig(backbone="tf_efficientnet_lite0", weights="efficientnet-lite0")  # which fit no other backbone
+    assert "loss.loss" in from_toml(None, replace(Recipe(), model=lite)).ranges
 
 
 @pytest.mark.parametrize(

@@ -168,11 +168,7 @@ def from_toml(file: Path | None, base: Recipe) -> Space:
         ConfigError: The file cannot be read, has a name, a kind or a value that is none, or says nothing.
     """
     if file is None:
-        ranges = _ranges(tomllib.loads(DEFAULT), base, "the default space")
-        free = {name: each for name, each in ranges.items() if _get(base, name) == _get(Recipe(), name)}
-        if base.model.weights is not None:  # they are those of one backbone
-            free.pop("model.backbone", None)
-        return Space(base, free)
+        return Space(base, _ranges(_free(base), base, "the default space"))
     try:
         said = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -181,6 +177,19 @@ def from_toml(file: Path | None, base: Recipe) -> Space:
     if not ranges:
         raise ConfigError(f'{file} has nothing to search over: write a line such as optim.preset = ["sgd-step"]')
     return Space(base, ranges)
+
+
+def _free(base: Recipe) -> dict[str, dict[str, Any]]:
+    """Return the default space without what the base settings say already."""
+    default: dict[str, dict[str, Any]] = tomllib.loads(DEFAULT)
+    said = {f"{part}.{name}" for part, table in default.items() for name in table}
+    said = {name for name in said if _get(base, name) != _get(Recipe(), name)}
+    if base.model.weights is not None:  # they are those of one backbone
+        said.add("model.backbone")
+    return {
+        part: {name: value for name, value in table.items() if f"{part}.{name}" not in said}
+        for part, table in default.items()
+    }
 
 
 def replaced(recipe: Recipe, point: Mapping[str, Any]) -> Recipe:
