@@ -134,12 +134,17 @@ class Folder:
 
     def empty(self) -> bool:
         """Return whether there is nothing in it but half-written files, or no such folder."""
+        return not self.entries()
+
+    def entries(self) -> list[str]:
+        """Return the names of the files and folders directly in it, sorted; none if it does not exist."""
         try:
             with self.reached():
                 found = self.files.ls(self.root, detail=False)
         except FileNotFoundError:
-            return True
-        return all(PART.fullmatch(posixpath.basename(path)) for path in found)
+            return []
+        names = (posixpath.basename(path.rstrip("/")) for path in found)
+        return sorted(name for name in names if name and not PART.fullmatch(name))
 
     def names(self, under: str) -> list[str]:
         """Return the file names directly in the folder ``under``, sorted; none if it does not exist."""

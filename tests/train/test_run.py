@@ -84,6 +84,26 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
         Run.at(str(tmp_path)).check_free()
 
 
+def test_a_folder_of_folders_is_left_alone(tmp_path):
+    (tmp_path / "a person").mkdir()
+    with pytest.raises(DatasetError, match="other files"):
+        Run.at(str(tmp_path)).check_free()
+
+
+@pytest.mark.parametrize("there", [None, (), ("thesis.txt",)])
+def test_where_nothing_was_begun_nothing_is_left(tmp_path, there):
+    place = tmp_path / "new"
+    if there is not None:
+        place.mkdir()
+        for name in there:
+            (place / name).write_text("mine")
+    with pytest.raises(DatasetError), Run.at(str(place)).locked():
+        raise DatasetError("a setting is wrong")
+    assert (sorted(each.name for each in place.iterdir()) if place.exists() else None) == (
+        None if there is None else sorted(there)
+    )
+
+
 def test_what_a_killed_beginning_left_is_written_over(run):
     run.folder.write(runs.CONFIG, b"")
     run.folder.write(runs.SPLIT, b"")

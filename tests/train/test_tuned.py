@@ -58,6 +58,14 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["thesis.doc"]
 
 
+def test_a_folder_of_folders_is_left_alone_but_not_what_a_killed_beginning_left(tmp_path: Path) -> None:
+    (tmp_path / "trials").mkdir()
+    Search.at(str(tmp_path)).check(SAID)
+    (tmp_path / "a person").mkdir()
+    with pytest.raises(DatasetError, match="holds other files"):
+        Search.at(str(tmp_path)).check(SAID)
+
+
 @pytest.mark.parametrize("name", ["search.json", "trials.jsonl"])
 @pytest.mark.parametrize("content", ["", "{", "[]\n", '{"format": 9}\n'])
 def test_damage_is_said(tmp_path: Path, name: str, content: str) -> None:

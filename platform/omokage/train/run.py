@@ -113,7 +113,7 @@ class Run:
             DatasetError: There are other files.
         """
         ours = {CONFIG, SPLIT, START, LOCK}
-        if not self.folder.empty() and not set(self.folder.names("")) <= ours:
+        if not set(self.folder.entries()) <= ours:
             raise DatasetError(f"{self.folder.url} holds other files and no run: give a new or empty folder")
 
     def split(self, head: RunHead) -> pa.Table:
@@ -150,6 +150,8 @@ class Run:
     def locked(self) -> Iterator[None]:
         """Keep other trainings on this machine out of the run; a killed holder's lock is free at once.
 
+        Where nothing was begun in the block, nothing is left behind.
+
         Raises:
             DatasetError: Another process trains here, or writing is not permitted.
         """
@@ -157,6 +159,7 @@ class Run:
             yield
             return
         place = Path(self.folder.place(LOCK))
+        new, before = not place.parent.exists(), self.folder.entries()
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             handle = place.open("wb")
@@ -169,7 +172,13 @@ class Run:
                 raise DatasetError(
                     f"another training is at work in {self.folder.url}: wait for it, or stop it"
                 ) from error
-            yield
+            try:
+                yield
+            finally:
+                if LOCK not in before and self.folder.entries() == sorted([*before, LOCK]):
+                    place.unlink()
+                    if new:
+                        place.parent.rmdir()
 
 
 def table_bytes(table: pa.Table) -> tuple[bytes, str]:

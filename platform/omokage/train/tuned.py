@@ -168,8 +168,7 @@ class Search:
                 raise DatasetError(f"{self.folder.url} was written by another version of omokage")
             self.lines = [TrialLine(**json.loads(line)) for line in self._read(TRIALS).splitlines()]
         except FileNotFoundError:
-            names = set() if self.folder.empty() else set(self.folder.names(""))
-            if names - {LOCK}:
+            if not set(self.folder.entries()) <= {LOCK, RUNS}:  # the base settings' run begins before the search does
                 raise DatasetError(f"{self.folder.url} holds other files: give a new or empty folder") from None
             return
         except (ValueError, KeyError, TypeError, AttributeError) as error:
