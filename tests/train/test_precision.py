@@ -1,10 +1,18 @@
 """What the network computes in follows from what the hardware says that it can do."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 import torch
+from lessons import changed, recipe
 
 from omokage.errors import ConfigError
 from omokage.train import precision
+from omokage.train.learner import Learner
+from omokage.train.loader import Batch
+from omokage.train.losses import LossConfig
+from omokage.train.optim import OptimConfig
 from omokage.train.precision import choose, cpu_flags
 from omokage.train.scaler import FIRST, Scaler
 
@@ -65,3 +73,31 @@ def test_a_scale_that_is_not_needed_changes_nothing():
     scaler = Scaler(needed=False)
     loss = torch.tensor(2.0)
     assert scaler.scaled(loss) is loss and scaler.goes_on(torch.tensor(float("nan")))
+
+
+def test_weights_of_people_that_are_spread_move_alike_under_a_scale_and_stay_in_a_step_that_is_given_up():
+    what = changed(
+        recipe(),
+        loss=LossConfig(loss="cosface", scale=16.0, sampled=1.0),
+        optim=OptimConfig(preset="sgd-step", lr=0.1, warmup_epochs=0),
+    )
+    what = dataclasses.replace(what, augment=dataclasses.replace(what.augment, strength=0))
+    label_B = torch.arange(8) % 4
+    pixels_BCHW = torch.randint(256, (8, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    batch = Batch(pixels_BCHW, label_B, np.arange(8))
+
+    def rows_after(scaled, given_up=0):
+        learner = Learner(what, 4, 1, CPU)
+        learner.scaler = Scaler(scaled)
+        held = learner.objective.loss.weight_LKE
+        first = held.clone()
+        for _ in range(given_up):
+            handle = learner.embedder.head.weight.register_hook(lambda grad: grad + torch.inf)
+            assert not learner.step([batch], torch.Generator()).kept and torch.equal(held, first)
+            handle.remove()
+        learner.embedder.eval()  # batch norms have seen the batch once more by then
+        assert learner.step([batch], torch.Generator()).kept and not torch.equal(held, first)
+        return held
+
+    torch.testing.assert_close(rows_after(True), rows_after(False), rtol=1e-5, atol=1e-6)
+    assert rows_after(True, given_up=1).isfinite().all()

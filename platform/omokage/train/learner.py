@@ -108,6 +108,7 @@ class Learner:
             WorkError: The GPU has too little memory.
         """
         self.optimiser.zero()
+        self.objective.zero_grad()  # also of people who are spread over ranks, where the step before was given up
         total = torch.zeros((), device=self.device)
         with self._enough_memory():
             for number, batch in enumerate(batches):
@@ -126,7 +127,7 @@ class Learner:
         """Move the weights; return the length of the gradient, and whether they moved."""
         weights = [weight for part in (self.embedder, self.objective) for weight in part.parameters()]
         grads = [weight.grad for weight in weights if weight.grad is not None]
-        self.scaler.unscale(grads)
+        self.scaler.unscale([*grads, *self.objective.spread_gradients()])
         norm = torch.nn.utils.get_total_norm(grads)
         if not self.scaler.goes_on(norm):
             return norm, torch.zeros((), dtype=torch.bool, device=self.device)

@@ -6,7 +6,7 @@ last 12.8, with bf16 autocast 1.3. So a CPU computes in float32 unless it has ma
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import torch
 
@@ -14,11 +14,8 @@ from omokage.errors import ConfigError
 
 Kind = Literal["auto", "float32", "bf16", "fp16"]
 
-AMX = "amx_bf16"
+AMX: Final = "amx_bf16"
 """The flag of a CPU with matrix units for bf16."""
-
-BF16 = "avx512_bf16"
-"""The flag of a CPU that multiplies bf16, without matrix units."""
 
 
 @dataclass(frozen=True, slots=True)
