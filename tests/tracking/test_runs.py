@@ -9,7 +9,7 @@ import stores
 from omokage.cli.tracking import runs
 from omokage.errors import ConfigError, StorageError
 from omokage.tracking import place
-from omokage.tracking.runs import listed
+from omokage.tracking.runs import RunsReport, TrackedRun, listed
 from omokage.tracking.tracker import About, Tracker
 
 
@@ -51,6 +51,15 @@ def test_runs_are_listed_newest_first(store: str) -> None:
     assert len(listed(store).runs) == 4
     few = listed(store, most=2)
     assert len(few.runs) == 2 and few.left_out and "--most" in few.text()
+
+
+def test_what_others_wrote_into_a_store_is_shown_and_never_obeyed() -> None:
+    wrong = "x\x1b]0;title\x07\x1b[2J\u202ey\nz"
+    names = ("name", "run_id", "experiment", "status", "started", "dataset", "best", "where", "part_of")
+    run = TrackedRun(seconds=None, **dict.fromkeys(names, wrong))
+    text = RunsReport(store="sqlite:///a.db", runs=(run,), left_out=False, to_open="open").text()
+    assert all(letter.isprintable() or letter == "\n" for letter in text)
+    assert len(text.splitlines()) == 4
 
 
 def test_the_verb_prints_json(store: str) -> None:

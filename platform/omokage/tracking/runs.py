@@ -49,10 +49,12 @@ class RunsReport:
         """Return the report for a person."""
         if not self.runs:
             return f"No runs in {self.store}"
-        rows = [("started", "status", "name", "best", "dataset", "where")]
+        rows: list[tuple[str, ...]] = [("started", "status", "name", "best", "dataset", "where")]
         for run in self.runs:
             name = f"  {run.name}" if run.part_of else run.name
-            rows.append((run.started[:16].replace("T", " "), run.status, name, run.best, run.dataset, run.where))
+            cells = (run.started[:16].replace("T", " "), run.status, name, run.best, run.dataset, run.where)
+            # tags are whatever anybody wrote there, and a terminal obeys what it is shown
+            rows.append(tuple(words.text(cell, words.TAG).replace("\n", " ") for cell in cells))
         wide = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)).rstrip() for row in rows]
         more = ["There are more; --most shows them"] if self.left_out else []
