@@ -66,6 +66,11 @@ def test_no_strength_is_the_identity_bit_for_bit():
     assert torch.equal(altered(pixels, **NOTHING | {"lens": 0.0, "lens_frame": 3.0}), pixels)
 
 
+def test_a_larger_frame_of_the_lens_changes_every_picture():
+    one, other = (altered(pictures(), **NOTHING | {"lens": 0.1, "lens_frame": side}) for side in (1.0, 3.0))
+    assert changed(one, other).all()
+
+
 @pytest.mark.parametrize("name", ["rotate", "crop", "jitter", "lens"])
 def test_each_amount_changes_every_picture(name):
     amount = dataclasses.asdict(AugmentConfig())[name]

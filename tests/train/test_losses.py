@@ -15,7 +15,7 @@ from omokage import config as settings
 from omokage.errors import ConfigError
 from omokage.train.kinds import CLASSIFY, SETTINGS
 from omokage.train.losses import LossConfig, Objective
-from omokage.train.miners import SemiHardMiner
+from omokage.train.miners import MINERS, SemiHardMiner
 from omokage.train.partial import PartialFC
 
 PEOPLE, PICTURES, DIM = 8, 3, 16
@@ -46,6 +46,37 @@ def test_a_collapsed_model_has_a_loss_and_a_separating_one_less(config: LossConf
     assert loss["collapsed"] > 0.1
     assert loss["apart"] < 0.7 * loss["collapsed"], "supcon never falls below the log of a face's genuine pairs"
     assert loss["apart"] < loss["mixed"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "setting", "sampled"),
+    [
+        (loss, setting, sampled)
+        for loss, known in SETTINGS.items()
+        for setting in known
+        for sampled in ((0.0, 1.0) if loss in CLASSIFY else (0.0,))
+    ],
+)
+def test_every_setting_of_a_loss_moves_it(loss: Any, setting: str, sampled: float) -> None:
+    generator = torch.Generator().manual_seed(1)  # with 0, the embeddings would be the very weights of some people
+    embedding = functional.normalize(torch.randn(len(LABEL), DIM, generator=generator), dim=1)
+    given = {setting: 2 if setting == "sub_centres" else 0.7 * SETTINGS[loss][setting]}
+    one, other = LossConfig(loss=loss, sampled=sampled), LossConfig(loss=loss, sampled=sampled, **given)
+    before, after = (float(Objective(each, DIM, PEOPLE)(embedding, LABEL).detach()) for each in (one, other))
+    assert abs(after - before) > 1e-3 * abs(before)
+
+
+@pytest.mark.parametrize("loss", sorted(set(SETTINGS) - set(CLASSIFY)))
+@pytest.mark.parametrize("miner", MINERS)
+def test_every_miner_changes_what_every_loss_learns_from(loss: Any, miner: Any) -> None:
+    grads = []
+    for each in ("none", miner):
+        noise = torch.randn(len(LABEL), DIM, generator=torch.Generator().manual_seed(1))
+        embedding = functional.normalize(torch.eye(DIM)[LABEL] + 0.2 * noise, dim=1)
+        embedding.requires_grad_()
+        Objective(LossConfig(loss=loss, miner=each), DIM, PEOPLE)(embedding, LABEL).backward()
+        grads.append(embedding.grad)
+    assert not torch.allclose(*grads, rtol=1e-2, atol=1e-6)
 
 
 @pytest.mark.parametrize("config", OFFERED, ids=name)
