@@ -31,18 +31,16 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from omokage import config as settings
 from omokage.evaluate.verification import Verification, verification
 from omokage.store import Dataset
+from omokage.train import lesson as lessons
 from omokage.train.batches import Batches
-from omokage.train.chips import Chips
 from omokage.train.learner import Learner
 from omokage.train.loader import Batch, Loader
-from omokage.train.loop import LAST, METRICS, Lesson
+from omokage.train.loop import LAST, METRICS
 from omokage.train.loop import train as teach
 from omokage.train.model import Embedder
-from omokage.train.recipe import Recipe
-from omokage.train.run import HEAD, Run
+from omokage.train.run import Run
 from omokage.train.split import labels
 from omokage.train.state import loaded
 
@@ -161,22 +159,9 @@ def _embedded(network: Embedder, loader: Loader, row_N: NDArray[np.int64]) -> It
         yield network(network.normalised(batch.pixels_BCHW.float() / 255))
 
 
-def _lesson(where: str) -> Lesson:
+def _lesson(where: str) -> lessons.Lesson:
     """Return what a worker of ``omokage train`` would have been given."""
-    run = Run.at(where)
-    head = run.head()
-    assert head is not None, f"{where} is no training"
-    table = run.split(head)
-    return Lesson(
-        recipe=settings.from_dict(Recipe, head.recipe, HEAD),
-        table=table,
-        chips=Chips(Dataset.open(head.dataset), table),
-        folder=run.folder,
-        token="0" * 8,
-        device=torch.device("cpu"),
-        threads=THREADS,
-        start=run.start(),
-    )
+    return lessons.lesson(Run.at(where), token="0" * 8, device=torch.device("cpu"), threads=THREADS)
 
 
 def _rate(times: list[float], size: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from omokage.store import Dataset
 from omokage.train import loop
 from omokage.train.batches import BatchConfig
 from omokage.train.chips import Chips
-from omokage.train.loop import Lesson
+from omokage.train.lesson import Lesson
 from omokage.train.losses import LossConfig
 from omokage.train.model import ModelConfig
 from omokage.train.optim import OptimConfig

@@ -21,6 +21,7 @@ from omokage.store import Dataset
 from omokage.train import alike
 from omokage.train.batches import BatchConfig, Batches
 from omokage.train.split import Split, SplitConfig, assert_disjoint, labels, split
+from omokage.train.split import counts as counted
 
 PEOPLE = SplitConfig(val_share=0.2, test_share=0.1)
 PICTURES = dataclasses.replace(PEOPLE, split_by="pictures")
@@ -37,7 +38,8 @@ def parts(found: Split) -> dict[str, str]:
 
 
 def counts(found: Split, of: str) -> list[int]:
-    return [found.counts()[part][of] for part in ("train", "val", "test")]
+    people, faces = counted(found.table)
+    return [{"people": people, "faces": faces}[of][part] for part in ("train", "val", "test")]
 
 
 def ledger(data: Dataset, *decisions: Decision) -> None:
@@ -193,7 +195,7 @@ def test_a_large_group_trains_and_is_told(tmp_path: Path) -> None:
     found = split(album(tmp_path / "data", faces), None, PEOPLE, 0)
     assert {f"p{number:02d}" for number in range(25)} <= who(found, "train")
     assert counts(found, "people") == [28, 8, 4]
-    assert "the largest has 25 people: 'p00', 'p01', 'p02', …. That is many" in found.text()
+    assert "the largest has 25 people: 'p00', 'p01', 'p02', …. That is many" in " ".join(found.notes)
 
 
 def test_shares_that_groups_do_not_fit_are_told(tmp_path: Path) -> None:

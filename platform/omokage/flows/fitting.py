@@ -19,19 +19,14 @@ from ray.train.torch import get_device
 from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2.torch.torch_trainer import TorchTrainer
 
-from omokage import config as settings
 from omokage import errors
-from omokage.errors import DatasetError, OmokageError, WorkError
+from omokage.errors import OmokageError, WorkError
 from omokage.flows.board import Board, Seen
 from omokage.flows.placing import Placing
 from omokage.progress import OnProgress, quietly
-from omokage.store import Dataset
-from omokage.train import run as runs
-from omokage.train.chips import Chips
-from omokage.train.loop import Lesson
+from omokage.train.lesson import lesson
 from omokage.train.loop import train as teach
 from omokage.train.outcome import Outcome
-from omokage.train.recipe import Recipe
 from omokage.train.run import Run
 
 POLL_SECONDS: Final = 0.3
@@ -161,32 +156,20 @@ def _work(given: dict[str, Any]) -> str | None:
     torch.set_num_threads(given["threads"])
     context = ray.train.get_context()
     try:
-        outcome = teach(_lesson(given, context.get_world_rank() == 0), _show(board), _tell(board))
+        there = lesson(
+            Run.at(given["run"]),
+            token=given["token"],
+            device=get_device(),
+            threads=given["threads"],
+            first=context.get_world_rank() == 0,
+        )
+        outcome = teach(there, _show(board), _tell(board))
     except OmokageError as error:
         ray.get(board.fail.remote(type(error).__name__, str(error)))
         if context.get_world_size() == 1:
             return None
         raise  # or the others would wait for this one
     return json.dumps(asdict(outcome))
-
-
-def _lesson(given: dict[str, Any], first: bool) -> Lesson:
-    there = Run.at(given["run"])
-    head = there.head()
-    if head is None:
-        raise DatasetError(f"{given['run']} is not to be seen on every machine: give a shared folder or s3://")
-    recipe = settings.from_dict(Recipe, head.recipe, runs.HEAD)
-    table = there.split(head)
-    return Lesson(
-        recipe=recipe,
-        table=table,
-        chips=Chips(Dataset.open(head.dataset), table),
-        folder=there.folder,
-        token=given["token"],
-        device=get_device(),
-        threads=given["threads"],
-        start=there.start() if first else None,
-    )
 
 
 def _show(board: Any) -> OnProgress:

@@ -45,8 +45,8 @@ def tracker(run: Run, head: RunHead, uri: str | None, experiment: str) -> Iterat
         key=head.key,
         experiment=experiment,
         where=run.folder.url,
-        dataset=head.dataset + (f"@{head.version}" if head.version else ""),
-        digest=head.version_sha256 or head.split_sha256,
+        dataset=head.given,
+        digest=head.digest,
         commit=head.code["commit"] or "",
         params=head.recipe,
     )
@@ -57,7 +57,7 @@ def tracker(run: Run, head: RunHead, uri: str | None, experiment: str) -> Iterat
     try:
         yield telling
     except BaseException as error:
-        telling.end("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
+        telling.broken_off(error)
         raise
     telling.end("FINISHED")
 

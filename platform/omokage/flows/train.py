@@ -8,10 +8,8 @@ import dataclasses
 import os
 import time
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 import pyarrow as pa
-import torch
 
 from omokage import config as settings
 from omokage.errors import ConfigError, DatasetError
@@ -27,13 +25,11 @@ from omokage.train import run as runs
 from omokage.train import validate
 from omokage.train.batches import Batches
 from omokage.train.loop import BEST, LAST
-from omokage.train.model import build
+from omokage.train.model import beginning
 from omokage.train.recipe import Recipe
 from omokage.train.report import TrainReport
 from omokage.train.run import Run, RunHead
-from omokage.train.split import labels, split
-
-PARTS: Final = ("train", "val", "test")
+from omokage.train.split import counts, labels, split
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,12 +71,6 @@ class Plan:
     table: pa.Table
     """The split."""
     data: Dataset
-
-    def counts(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Return people and faces by part."""
-        found = {part: labels(self.table, part) for part in PARTS}
-        people = {part: len(names) for part, (_, names) in found.items()}
-        return people, {part: int((label_N >= 0).sum()) for part, (label_N, _) in found.items()}
 
 
 def train(
@@ -147,9 +137,7 @@ def plan(dataset: str, run: Run, config: TrainConfig) -> Plan:
         key=os.urandom(16).hex(),
         notes=(*parted.notes, *notes),
     )
-    torch.manual_seed(recipe.loop.seed)
-    start = None if recipe.model.from_scratch else build(recipe.model).state_dict()
-    run.begin(head, settings.to_toml(config), table, start)
+    run.begin(head, settings.to_toml(config), table, beginning(recipe.model, recipe.loop.seed))
     return Plan(run=run, head=head, recipe=recipe, table=parted.table, data=data)
 
 
@@ -188,7 +176,7 @@ def _check_people(planned: Plan, workers: int) -> None:
 
 def _report(planned: Plan, config: TrainConfig, where: Placing, fitted: Fitted, began: float) -> TrainReport:
     outcome, recipe, folder = fitted.outcome, planned.recipe, planned.run.folder
-    people, faces = planned.counts()
+    people, faces = counts(planned.table)
     history = outcome.history
     seconds = sum(line["seconds"] for line in history) or 1.0
     return TrainReport(

@@ -10,14 +10,12 @@ import torch
 from ray import tune
 
 from omokage import config as settings
-from omokage.errors import DatasetError, OmokageError
-from omokage.store import Dataset
+from omokage.errors import OmokageError
 from omokage.train import run as runs
 from omokage.train import validate
-from omokage.train.chips import Chips
-from omokage.train.loop import Lesson
+from omokage.train.lesson import lesson
 from omokage.train.loop import train as teach
-from omokage.train.model import build
+from omokage.train.model import beginning
 from omokage.train.recipe import Recipe
 from omokage.train.run import Run
 
@@ -60,7 +58,8 @@ def trial(asked: dict[str, Any], given: Given) -> None:
             begin(there, Run.at(given.first), recipe, asked["key"])
             for line in there.history():  # a killed search is taken up with all that was known
                 tell(line)
-            teach(lesson(there, given.threads), on_epoch=tell)
+            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            teach(lesson(there, token=os.urandom(4).hex(), device=device, threads=given.threads), on_epoch=tell)
     except OmokageError as error:
         tune.report({"number": asked["number"], "failed": str(error)})
 
@@ -71,31 +70,11 @@ def begin(there: Run, first: Run, recipe: Recipe, key: str) -> None:
     Raises:
         OmokageError: It is another's, or its model cannot be had.
     """
-    model = first.head()
-    if model is None:
-        raise DatasetError(f"{first.folder.url} is not to be seen on every machine: give a shared folder or s3://")
+    model = first.begun()
     head = there.head()
     if head is not None:
         runs.check_same(head, model.dataset, model.version, recipe, there.folder.url)
         return
-    torch.manual_seed(recipe.loop.seed)
-    start = None if recipe.model.from_scratch else build(recipe.model).state_dict()
+    start = beginning(recipe.model, recipe.loop.seed)
     head = dataclasses.replace(model, recipe=runs.plain(recipe), key=key)
     there.begin(head, settings.to_toml(recipe), first.folder.read(runs.SPLIT), start)
-
-
-def lesson(there: Run, threads: int) -> Lesson:
-    """Return what a trial's only worker is given."""
-    head = there.head()
-    assert head is not None
-    table = there.split(head)
-    return Lesson(
-        recipe=settings.from_dict(Recipe, head.recipe, runs.HEAD),
-        table=table,
-        chips=Chips(Dataset.open(head.dataset), table),
-        folder=there.folder,
-        token=os.urandom(4).hex(),
-        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
-        threads=threads,
-        start=there.start(),
-    )

@@ -11,7 +11,7 @@ import json
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ray import tune as raytune
 
@@ -89,9 +89,11 @@ class _Tuning:
                     self._fit(todo, ended, where, head)
                 report = self._report(head, began)
             except BaseException as error:
-                self._end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+                for tracker in self.trackers.values():
+                    tracker.broken_off(error)
                 raise
-            self._end("FINISHED")
+            for tracker in self.trackers.values():
+                tracker.end("FINISHED")
         return report
 
     def _points(self) -> Drawn | None:
@@ -226,8 +228,8 @@ class _Tuning:
             key=_key(head, None if line is None else line.number),
             experiment=self.config.experiment,
             where=self.search.folder.url if line is None else self.search.place(line.number),
-            dataset=head.dataset + (f"@{head.version}" if head.version else ""),
-            digest=head.version_sha256 or head.split_sha256,
+            dataset=head.given,
+            digest=head.digest,
             commit=head.code.get("commit") or "",
             params=self._said() if line is None else runs.plain(self.space.recipe(line.point)),
             parent="" if line is None else _key(head, None),
@@ -235,10 +237,6 @@ class _Tuning:
         tracker = Tracker.start(self.config.tracking, about)
         self.trackers[None if line is None else line.number] = tracker
         return tracker
-
-    def _end(self, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
-        for tracker in self.trackers.values():
-            tracker.end(status)
 
     def _report(self, head: RunHead, began: float) -> TuneReport:
         search, config = self.search, self.config
@@ -273,8 +271,8 @@ class _Tuning:
         )
         self.tracker.best(report.metric, best["value"], 0)
         self.tracker.file(tuned.BEST, search.folder.read(tuned.BEST))
-        self.tracker.file(tuned.REPORT, report.json().encode())
-        search.folder.write(tuned.REPORT, report.json().encode())
+        self.tracker.file(runs.REPORT, report.json().encode())
+        search.folder.write(runs.REPORT, report.json().encode())
         return report
 
     def _metric(self) -> str:
@@ -284,9 +282,7 @@ class _Tuning:
         return validate.goodness(dict.fromkeys(validate.shown(val_N[val_N >= 0]), 0.0), self.config.loop.best)[0]
 
     def _head(self) -> RunHead:
-        head = self.search.run(0).head()
-        assert head is not None
-        return head
+        return self.search.run(0).begun()
 
 
 def _key(head: RunHead, number: int | None) -> str:

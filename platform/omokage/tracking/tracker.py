@@ -130,6 +130,10 @@ class Tracker:
             self._events.close()
         self._offer(lambda: self._client.set_terminated(self.run_id, status))
 
+    def broken_off(self, error: BaseException) -> None:
+        """Tell that the training ended by an error, or was stopped from outside."""
+        self.end("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
+
     def _offer(self, what: Callable[[], None]) -> None:
         """Tell the store what waits, and this, in order; keep what it does not take."""
         if self._store is None:

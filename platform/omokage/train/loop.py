@@ -11,25 +11,22 @@ import io
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
 import torch
 
 from omokage import config as settings
 from omokage.errors import WorkError
 from omokage.progress import OnProgress, quietly
-from omokage.storage import Folder
 from omokage.train import gather, ranks, state, validate
 from omokage.train.batches import Batches
-from omokage.train.chips import Chips
 from omokage.train.learner import Learner, Taken, finite
+from omokage.train.lesson import Lesson
 from omokage.train.loader import Batch, Loader
 from omokage.train.outcome import Outcome, Progress
-from omokage.train.recipe import Recipe
 from omokage.train.run import METRICS
 from omokage.train.split import labels
 from omokage.train.state import Checkpoint, Checkpoints, Position
@@ -46,25 +43,6 @@ LOOK: Final = 8
 
 SHOW_SECONDS: Final = 0.5
 """Between two signs of progress."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lesson:
-    """What one rank is given."""
-
-    recipe: Recipe
-    table: pa.Table
-    """The split: ``schema.SPLIT``."""
-    chips: Chips
-    folder: Folder
-    """The run's."""
-    token: str
-    """Eight hexadecimal digits, the same on all ranks and new in every start: ``state``."""
-    device: torch.device
-    threads: int
-    """That decode pictures."""
-    start: Mapping[str, torch.Tensor] | None = None
-    """State of the network to start from; random numbers without. Of rank 0; the others get theirs from it."""
 
 
 def train(

@@ -135,6 +135,23 @@ def build(config: ModelConfig) -> Embedder:
     return embedder
 
 
+def beginning(config: ModelConfig, seed: int) -> dict[str, Tensor] | None:
+    """Return the state of the network that training starts from, kept with the run; None where it is random numbers.
+
+    Args:
+        config: The network.
+        seed: Of the head's numbers.
+
+    Raises:
+        ConfigError: The backbone takes no such pictures.
+        WeightsError: The weights cannot be had, or are those of another network.
+    """
+    if config.from_scratch:
+        return None
+    torch.manual_seed(seed)
+    return build(config).state_dict()
+
+
 def _check_name(backbone: str) -> None:
     if timm.is_model(backbone) and ":" not in backbone:
         return

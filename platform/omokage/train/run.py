@@ -68,6 +68,16 @@ class RunHead:
     notes: tuple[str, ...] = ()
     """What a person should know of the split."""
 
+    @property
+    def given(self) -> str:
+        """The dataset as it is given to a command: DATASET, or DATASET@VERSION."""
+        return f"{self.dataset}@{self.version}" if self.version else self.dataset
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what the run is trained on: the dataset's version or, where it has none, the split."""
+        return self.version_sha256 or self.split_sha256
+
 
 class Run:
     """A run's folder."""
@@ -95,6 +105,17 @@ class Run:
             return None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(f"{self.folder.place(HEAD)} is damaged: {error}") from error
+
+    def begun(self) -> RunHead:
+        """Return what a run says of itself that another machine has begun.
+
+        Raises:
+            DatasetError: It is not to be seen from here, or damaged.
+        """
+        head = self.head()
+        if head is None:
+            raise DatasetError(f"{self.folder.url} is not to be seen on every machine: give a shared folder or s3://")
+        return head
 
     def begin(self, head: RunHead, config: str, table: bytes, start: Mapping[str, torch.Tensor] | None) -> None:
         """Write what begins a run, its head last."""

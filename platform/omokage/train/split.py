@@ -64,17 +64,6 @@ class Split:
     notes: tuple[str, ...]
     """What a person should know of it."""
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Return people and faces of each part."""
-        part, identity = self.table["part"], self.table["identity"]
-        mine = {name: identity.filter(pc.equal(part, name)) for name in PARTS}
-        return {name: {"people": pc.count_distinct(ids).as_py(), "faces": len(ids)} for name, ids in mine.items()}
-
-    def text(self) -> str:
-        """Return the counts of each part, and the notes, for a person."""
-        lines = [f"{name:<6}{n['people']:>9,} people{n['faces']:>12,} faces" for name, n in self.counts().items()]
-        return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
-
 
 def split(data: Dataset, version: str | None, config: SplitConfig, seed: int) -> Split:
     """Return the faces of a version that are kept and have an identity, parted.
@@ -112,6 +101,13 @@ def split(data: Dataset, version: str | None, config: SplitConfig, seed: int) ->
         more += _doubles(doubles(data, table))
     assert_disjoint(table, together)
     return Split(table=table, notes=(*notes, *found.notes, *more, *_remarks(people, part_N)))
+
+
+def counts(table: pa.Table) -> tuple[dict[str, int], dict[str, int]]:
+    """Return people and faces of each part of a split's table, by its name."""
+    mine: dict[str, pa.ChunkedArray] = {part: table["identity"].filter(pc.equal(table["part"], part)) for part in PARTS}
+    people = {part: pc.count_distinct(identity).as_py() for part, identity in mine.items()}
+    return people, {part: len(identity) for part, identity in mine.items()}
 
 
 def labels(table: pa.Table, part: schema.Part) -> tuple[Ints, list[str]]:

@@ -2,21 +2,19 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from omokage import config as settings
 from omokage.errors import ConfigError, DatasetError, WorkError
-from omokage.schema import Part
 from omokage.store import Dataset
 from omokage.train.loop import BEST, BEST_FIGURES, LAST
 from omokage.train.model import Embedder, ModelConfig
 from omokage.train.pretrained import differences
 from omokage.train.recipe import Recipe
 from omokage.train.run import HEAD, Run, RunHead
+from omokage.train.split import counts
 from omokage.train.state import loaded
 from omokage.vision.geometry import TEMPLATES, Template
-
-PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
 BROKEN: Final = (ValueError, KeyError, TypeError, RuntimeError, AttributeError, WorkError)
 """What reading a file that is not what we wrote can end in."""
@@ -68,7 +66,7 @@ def load(place: str) -> Trained:
         raise DatasetError(f"{run.folder.url} has no model yet: the first comes at the end of an epoch") from error
     except (*BROKEN, ConfigError) as error:
         raise DatasetError(f"the model in {run.folder.place(name)} cannot be used: {error}") from error
-    people, faces = _counts(run, head)
+    people, faces = ({part: n for part, n in by.items() if n} for by in counts(run.split(head)))
     return Trained(
         place=run.folder.url,
         embedder=embedder.eval().requires_grad_(False),
@@ -106,17 +104,6 @@ def framing(trained: Trained, align: str | None = None, padding: float | None = 
             f"say it with --align {'|'.join(TEMPLATES)} and --padding"
         )
     return Template(name=known[0], size=size, padding=float(rest.partition("/")[2]))
-
-
-def _counts(run: Run, head: RunHead) -> tuple[dict[str, int], dict[str, int]]:
-    """Return people and faces by part."""
-    table = run.split(head).group_by("part").aggregate([("identity", "count_distinct"), ("face_id", "count")])
-    rows = {row["part"]: row for row in table.to_pylist()}
-    ordered = [part for part in PARTS if part in rows]
-    return (
-        {part: rows[part]["identity_count_distinct"] for part in ordered},
-        {part: rows[part]["face_id_count"] for part in ordered},
-    )
 
 
 def _epoch(run: Run, best: bool) -> int | None:

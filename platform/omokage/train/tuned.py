@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from omokage.errors import ConfigError, DatasetError
 from omokage.storage import Folder
-from omokage.train.run import Run
+from omokage.train.run import LOCK, Run
 from omokage.train.space import Point
 
 HEAD: Final = "search.json"
@@ -26,7 +26,6 @@ TRIALS: Final = "trials.jsonl"
 RUNS: Final = "trials"
 BEST: Final = "best.toml"
 TABLE: Final = "results.parquet"
-REPORT: Final = "report.json"
 
 FORMAT: Final = 1
 
@@ -216,13 +215,8 @@ class Search:
 
     def report(self, trials: int) -> dict[str, Any] | None:
         """Return the report of a search of so many trials that has ended; None before."""
-        try:
-            said: dict[str, Any] = json.loads(self.folder.read(REPORT))
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise DatasetError(f"{self.folder.place(REPORT)} is damaged: {error}; remove it") from error
-        return said if len(said["trials"]) >= trials else None
+        said = Run(self.folder).report()
+        return said if said is not None and len(said["trials"]) >= trials else None
 
     def _read(self, name: str) -> bytes:
         try:
@@ -230,8 +224,6 @@ class Search:
         except FileNotFoundError:
             return b""
 
-
-LOCK: Final = ".lock"
 
 RESULTS: Final = pa.schema(
     [
