@@ -1,7 +1,7 @@
 import os
 import unicodedata
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omokage.apply.names import Places, folders, key, numbered, renaming, safe
@@ -17,6 +17,7 @@ def can_be_a_name(name: str) -> bool:
     return name not in ("", ".", "..") and not set("/\0") & set(name) and len(os.fsencode(name)) <= LONGEST_NAME
 
 
+@settings(deadline=None)
 @given(st.lists(ODD))
 def test_every_person_has_a_folder_and_no_two_share_one(people):
     found = folders(people, taken=["omokage.parquet"])
@@ -27,12 +28,14 @@ def test_every_person_has_a_folder_and_no_two_share_one(people):
     assert len(as_a_mac_sees_them) == len(found)
 
 
+@settings(deadline=None)
 @given(ODD)
 def test_a_name_that_can_be_one_is_kept_and_another_is_made_once_for_all(who):
     assert (safe(who) == who) == can_be_a_name(who)
     assert folders([who, "another"])[who] == safe(who)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["x", "X", "x/y", "x/y/z", "q/x", "x (2)", "n" * 255])))
 )

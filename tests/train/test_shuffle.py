@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
@@ -14,6 +14,7 @@ from omokage.train.shuffle import shuffled, stirred
 KEYS = stirred(np.arange(24_000, dtype=np.uint64))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 600), st.integers(0, 2**64 - 1))
 def test_every_number_lies_at_one_place(count: int, key: int) -> None:
     place = np.arange(count)
