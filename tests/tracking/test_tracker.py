@@ -181,6 +181,7 @@ def test_a_server_that_is_away_stops_nothing(tmp_path: Path, monkeypatch: pytest
     assert tracker.run_id is None
     (warning,) = tracker.warnings
     assert "does not take what is tracked" in warning and "the training goes on" in warning
+    assert not logging.getLogger("urllib3.connectionpool").isEnabledFor(logging.WARNING), "said once, and by us"
     assert list((tmp_path / "events").iterdir())
 
 

@@ -110,4 +110,5 @@ def _silent() -> None:
     os.environ.update(QUIET)
     for name, value in PATIENT.items():
         os.environ.setdefault(name, value)
-    logging.getLogger("alembic").setLevel(logging.ERROR)
+    for name in ("alembic", "urllib3"):  # that a server is away is said once, by us
+        logging.getLogger(name).setLevel(logging.ERROR)
