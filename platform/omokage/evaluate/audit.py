@@ -56,6 +56,12 @@ class AuditConfig:
                 f"fewest_people and fewest_faces must be at least 2, got {self.fewest_people} and {self.fewest_faces}"
             )
 
+    def too_small(self, people: int, faces: int) -> str:
+        """Return why a group is too small to be judged; empty where it is not."""
+        if people < self.fewest_people:
+            return f"{people} people, fewer than {self.fewest_people}"
+        return f"{faces} faces, fewer than {self.fewest_faces}" if faces < self.fewest_faces else ""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupRates:
@@ -213,11 +219,7 @@ class _Counted:
     def _small(self, group: int, config: AuditConfig) -> str:
         """Return why a group is too small to be judged; empty where it is not."""
         faces_M = self.faces_M[self.group_M == group]
-        if len(faces_M) < config.fewest_people:
-            return f"{len(faces_M)} people, fewer than {config.fewest_people}"
-        if faces_M.sum() < config.fewest_faces:
-            return f"{faces_M.sum()} faces, fewer than {config.fewest_faces}"
-        return ""
+        return config.too_small(len(faces_M), int(faces_M.sum()))
 
     def _group(
         self, group: int, fmr: float, config: AuditConfig, fmr_R: NDArray[np.float64], fnmr_R: NDArray[np.float64]

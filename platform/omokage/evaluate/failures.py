@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from omokage.evaluate.pairs import possible
 from omokage.evaluate.verification import Verification
 
 
@@ -67,9 +68,7 @@ def with_failures(found: Verification, label_N: Any, failed_label_F: Any) -> Fai
         failed_label_F: Whose picture each failure is, also of people who have no other. Shape (F,).
     """
     label_A = np.concatenate([np.asarray(label_N), np.asarray(failed_label_F, np.asarray(label_N).dtype)])
-    size_P = np.unique(label_A, return_counts=True)[1].astype(object)  # whole numbers of any size
-    genuine = int(sum(size * (size - 1) // 2 for size in size_P))
-    impostor = len(label_A) * (len(label_A) - 1) // 2 - genuine
+    genuine, impostor = possible(label_A)
     points = [
         FailurePoint(
             fmr=point.fmr,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate import pairs
 from omokage.evaluate.pairs import BINS, HALF, Faces, Steps
-from omokage.evaluate.verification import ALL_BY_CELL, SHOWN, tar_name
+from omokage.evaluate.verification import ALL_BY_CELL, can_show, cut_at, tar_name
 
 FOLDS: Final = 10
 
@@ -224,12 +224,11 @@ def _accuracy(steps: Steps, fmr: float, tar: float, prevalence: float | None) ->
 
 
 def _point(folds: Sequence[Steps], others: Sequence[Steps], fmr: float) -> FoldPoint:
-    if any(fmr * int(other.impostor_K.sum()) < SHOWN * (1 - 1e-9) for other in others):
+    if any(not can_show(fmr, int(other.impostor_K.sum())) for other in others):
         return FoldPoint(fmr=fmr, tar=None, counted_fmr=None)
     rates = []
     for fold, other in zip(folds, others, strict=True):
-        sum_K = np.cumsum(other.impostor_K)
-        first = int(np.searchsorted(sum_K, np.floor(fmr * int(sum_K[-1]) + 1e-9), side="right"))
+        first = cut_at(np.cumsum(other.impostor_K), fmr)
         rates.append(_rates(fold, float(other.low_K[first] + other.cells_K[first])))
     return FoldPoint(fmr=fmr, tar=tuple(tar for _, tar in rates), counted_fmr=tuple(fmr for fmr, _ in rates))
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from omokage.errors import ConfigError
 from omokage.evaluate.bootstrap import BootstrapConfig, Interval, interval
 from omokage.evaluate.search import Searches
-from omokage.evaluate.verification import SHOWN
+from omokage.evaluate.verification import SHOWN, can_show
 
 FPIRS: Final = (0.1, 0.03, 0.01, 0.003, 0.001)
 
@@ -176,7 +176,7 @@ class _Sides:
 
     def point(self, fpir: float) -> OpenPoint:
         """Return the figures at a rate; in each draw strangers choose the threshold and enrolled people the misses."""
-        if not len(self.score_M) or fpir * len(self.top_U) < SHOWN * (1 - 1e-9):
+        if not len(self.score_M) or not can_show(fpir, len(self.top_U)):
             return OpenPoint(fpir=fpir, fnir=None, threshold=None, counted_fpir=None)
         floor = self.top_U[self._cut(np.ones((1, len(self.top_U)), np.float32), fpir)[0]]
         floor_R = self.top_U[np.concatenate([self._cut(part, fpir) for part in self._drawn(self.stranger_U)])]

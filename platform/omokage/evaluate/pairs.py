@@ -7,6 +7,7 @@ by cell would take longer than the products themselves, so pairs of different pe
 Shape key: N faces sorted by person, E numbers of an embedding, R, C rows and columns of a block, B bins, K steps.
 """
 
+import math
 import threading
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -144,6 +145,18 @@ def count(faces: Faces, wanted_B: NDArray[np.bool_], threads: int | None = None)
     for _ in each(stripe, range(0, len(faces.person_N), ROWS), threads):
         pass
     return counts
+
+
+def possible(label_N: NDArray[Any]) -> tuple[int, int]:
+    """Return how many pairs of one person and of different people faces with these labels make."""
+    size_P = np.unique(label_N, return_counts=True)[1].astype(object)  # whole numbers without end
+    genuine = int(sum(size * (size - 1) // 2 for size in size_P))
+    return genuine, math.comb(len(label_N), 2) - genuine
+
+
+def edge(cell: Any) -> Any:
+    """Return the lower edge of cells: what is not below it was rounded to that cell or a higher one."""
+    return (cell - HALF - 0.5) / HALF
 
 
 def cells(product_RC: NDArray[np.float32], cell_RC: NDArray[np.int32]) -> None:

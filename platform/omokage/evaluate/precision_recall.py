@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from omokage.errors import ConfigError, DatasetError
-from omokage.evaluate.pairs import HALF, Steps
+from omokage.evaluate.pairs import Steps, edge
 
 CURVE: Final = 1000
 """Most points of a curve."""
@@ -70,7 +70,7 @@ def precision_recall(steps: Steps, prevalence: float | None = None) -> Precision
     precision_K = share * recall_K / (share * recall_K + (1 - share) * fmr_K)
     f1_K = 2 * precision_K * recall_K / np.maximum(precision_K + recall_K, 1e-300)
     best = int(np.argmax(f1_K))
-    threshold_K = (steps.low_K - HALF - 0.5) / HALF
+    threshold_K = edge(steps.low_K)
     part = CURVE // 2
     shown = np.concatenate(
         [np.searchsorted(recall_K, np.linspace(0, 1, part)), np.linspace(0, len(recall_K) - 1, part).astype(int)]

@@ -211,11 +211,7 @@ def _per_face(sum_RE: NDArray[np.float64], faces_R: NDArray[Any]) -> NDArray[np.
 
 
 def _group(name: str, part: _Part, config: AuditConfig, bootstrap: BootstrapConfig) -> GroupSpread:
-    withheld = ""
-    if part.people < config.fewest_people:
-        withheld = f"{part.people} people, fewer than {config.fewest_people}"
-    elif part.faces < config.fewest_faces:
-        withheld = f"{part.faces} faces, fewer than {config.fewest_faces}"
+    withheld = config.too_small(part.people, part.faces)
     return GroupSpread(
         name=name,
         people=part.people,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from omokage.errors import ConfigError
 from omokage.evaluate import pairs
-from omokage.evaluate.pairs import BINS, CELLS, HALF, Faces, Steps
+from omokage.evaluate.pairs import BINS, CELLS, Faces, Steps, edge
 
 FMRS: Final = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
@@ -113,6 +113,11 @@ def tar_name(fmr: float) -> str:
     return f"tar_at_fmr_{fmr:.0e}".replace("e-0", "e-")
 
 
+def can_show(rate: float, count: int) -> bool:
+    """Return whether so many comparisons show a rate of errors: ``SHOWN`` of them would be errors."""
+    return rate * count >= SHOWN * (1 - 1e-9)
+
+
 def verification(
     embedding_NE: Any, label_N: Any, fmrs: Sequence[float] = FMRS, threads: int | None = None
 ) -> Verification:
@@ -143,7 +148,7 @@ def counted(
         raise ConfigError(f"a false match rate must lie between 0 and 1, got {wrong[0]}")
     faces = pairs.by_person(embedding_NE, label_N)
     fmrs = sorted(fmrs, reverse=True)
-    shown = [rate for rate in fmrs if rate * (faces.pairs - faces.genuine) >= SHOWN * (1 - 1e-9)]
+    shown = [rate for rate in fmrs if can_show(rate, faces.pairs - faces.genuine)]
     steps = pairs.count(faces, _expected(faces, shown), threads).steps()
     missed_B = _missed(steps, shown)
     if missed_B.any():  # the sample was wrong about where the points are; now that is known
@@ -198,14 +203,14 @@ def _about_equal(parts: list[NDArray[np.int32]], genuine: NDArray[np.int32]) -> 
 def _missed(steps: Steps, fmrs: Sequence[float]) -> NDArray[np.bool_]:
     """Return the bins that hold an operating point and were not counted by cell."""
     impostor_K, genuine_K = np.cumsum(steps.impostor_K), np.cumsum(steps.genuine_K)
-    at = [_cut(impostor_K, rate) for rate in fmrs] + [_equal(impostor_K, genuine_K)]
+    at = [cut_at(impostor_K, rate) for rate in fmrs] + [_equal(impostor_K, genuine_K)]
     missed_B = np.zeros(BINS, bool)
     if any(steps.cells_K[k] > 1 for k in at):
         missed_B[[int(steps.low_K[k]) // CELLS for k in at]] = True
     return missed_B
 
 
-def _cut(impostor_K: NDArray[np.int64], fmr: float) -> int:
+def cut_at(impostor_K: NDArray[np.int64], fmr: float) -> int:
     """Return the first step that may not match.
 
     Args:
@@ -246,19 +251,14 @@ def _read(steps: Steps, faces: Faces, fmrs: Sequence[float], shown: int) -> Veri
 
 
 def _point(steps: Steps, impostor_K: NDArray[np.int64], genuine_K: NDArray[np.int64], fmr: float) -> OperatingPoint:
-    cut = _cut(impostor_K, fmr)
+    cut = cut_at(impostor_K, fmr)
     false, true = (int(sum_K[cut - 1]) if cut else 0 for sum_K in (impostor_K, genuine_K))
     return OperatingPoint(
         fmr=fmr,
         tar=true / int(genuine_K[-1]),
-        threshold=_edge(int(steps.low_K[cut]) + 1),
+        threshold=edge(int(steps.low_K[cut]) + 1),
         counted_fmr=false / int(impostor_K[-1]),
     )
-
-
-def _edge(cell: int) -> float:
-    """Return the lower edge of a cell: what is not below it was rounded to that cell or a higher one."""
-    return (cell - HALF - 0.5) / HALF
 
 
 def _equal_error(steps: Steps, impostor_K: NDArray[np.int64], genuine_K: NDArray[np.int64]) -> tuple[float, float]:
@@ -268,7 +268,7 @@ def _equal_error(steps: Steps, impostor_K: NDArray[np.int64], genuine_K: NDArray
     before, fnmr_before = fmr - steps.impostor_K[at] / impostor_K[-1], fnmr + steps.genuine_K[at] / genuine_K[-1]
     # FNMR - FMR falls from a value above 0 to one at or below it along this step
     along = (fnmr_before - before) / ((fnmr_before - before) - (fnmr - fmr))
-    return float(before + along * (fmr - before)), _edge(int(steps.low_K[at]))
+    return float(before + along * (fmr - before)), edge(int(steps.low_K[at]))
 
 
 def _roc(
@@ -287,5 +287,5 @@ def _roc(
     )
     k = np.unique(np.minimum(k, len(fmr_K) - 1))
     rows = zip(steps.low_K[k].tolist(), fmr_K[k].tolist(), tar_K[k].tolist(), strict=True)
-    first = (_edge(int(steps.low_K[0] + steps.cells_K[0])), 0.0, 0.0)
-    return (first, *((_edge(cell), fmr, tar) for cell, fmr, tar in rows))
+    first = (edge(int(steps.low_K[0] + steps.cells_K[0])), 0.0, 0.0)
+    return (first, *((edge(cell), fmr, tar) for cell, fmr, tar in rows))

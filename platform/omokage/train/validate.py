@@ -4,7 +4,6 @@ Shape key: N faces, B of them at a time, E numbers of an embedding.
 """
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Final
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from omokage.errors import ConfigError
-from omokage.evaluate.verification import FMRS, SHOWN, tar_name, verification
+from omokage.evaluate.pairs import possible
+from omokage.evaluate.verification import FMRS, can_show, tar_name, verification
 from omokage.train import gather, ranks
 from omokage.train.learner import Learner
 from omokage.train.loader import Loader
@@ -86,10 +86,8 @@ def goodness(metrics: Mapping[str, float], best: str) -> tuple[str, float]:
 
 def shown(label_N: NDArray[np.int64]) -> Iterator[str]:
     """Yield the names of all figures that faces with these labels can show; none where no two can be compared."""
-    faces_P = np.unique(label_N, return_counts=True)[1].astype(object)  # whole numbers without end
-    genuine = int(sum(n * (n - 1) // 2 for n in faces_P))
-    impostor = math.comb(len(label_N), 2) - genuine
+    genuine, impostor = possible(label_N)
     if not genuine or not impostor:
         return
     yield from ("auc", "eer")
-    yield from (tar_name(fmr) for fmr in FMRS if fmr * impostor >= SHOWN * (1 - 1e-9))
+    yield from (tar_name(fmr) for fmr in FMRS if can_show(fmr, impostor))
