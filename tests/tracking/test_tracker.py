@@ -1,5 +1,6 @@
 """A training as one MLflow run: taken up after a kill, never told twice, stores that are away, no word to anybody."""
 
+import logging
 import os
 import socket
 import subprocess
