@@ -4,7 +4,6 @@ from typing import get_args
 
 import numpy as np
 import pytest
-import torch
 from lessons import changed, crowd, lesson, parted, recipe
 
 from omokage.augment.config import AugmentConfig
@@ -37,7 +36,6 @@ def data(tmp_path_factory) -> Dataset:
 
 def learned(data, run, loss: LossConfig, preset: Preset) -> tuple[float, float]:
     """Return the area under the curve of the people in training, before and after it."""
-    torch.set_num_threads(1)
     what = changed(
         recipe(epochs=EPOCHS),
         loss=loss,

@@ -24,14 +24,6 @@ from omokage.vision.encoder import EncoderSpec, load_spec
 RUNTIMES = ("onnxruntime", "openvino")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
     """A training, and what was exported of it; neither is to be changed."""

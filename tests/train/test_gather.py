@@ -72,7 +72,6 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
 
 @pytest.fixture(scope="module")
 def alone() -> dict[str, Any]:
-    torch.set_num_threads(1)
     return all_trained(OFFERED, (12,))
 
 

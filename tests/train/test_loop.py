@@ -25,14 +25,6 @@ XBM = LossConfig(loss="contrastive", memory_size=64)
 WEIGHTS = LossConfig(loss="arcface", scale=16.0)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Dataset:
     return crowd(tmp_path_factory.mktemp("crowd"))

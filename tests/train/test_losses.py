@@ -24,7 +24,6 @@ LABEL = torch.arange(PEOPLE).repeat_interleave(PICTURES)
 
 def objective_of(config: LossConfig) -> Objective:
     """Return an objective; people's weights, where it has them, stand at right angles."""
-    torch.set_num_threads(1)
     objective = Objective(config, DIM, PEOPLE)
     if isinstance(objective.loss, PartialFC):
         objective.loss.weight_LKE[:] = torch.eye(DIM)[:PEOPLE, None]
@@ -91,7 +90,6 @@ def test_what_is_not_a_number_gives_no_number(config: LossConfig) -> None:
 @pytest.mark.parametrize("config", OFFERED, ids=name)
 def test_it_teaches(config: LossConfig) -> None:
     """Free embeddings and the objective's own weights, moved down the gradient, come to part the people."""
-    torch.set_num_threads(1)
     objective = Objective(config, DIM, PEOPLE)
     raw = torch.randn(len(LABEL), DIM, generator=torch.Generator().manual_seed(0)).requires_grad_()
     optimiser = torch.optim.Adam([raw, *objective.parameters()], lr=0.15)

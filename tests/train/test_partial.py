@@ -206,7 +206,6 @@ def saved(answers: list[dict[str, Any]], place: Path) -> Path:
 
 
 def test_a_training_goes_on_with_two_then_one_then_three_ranks(tmp_path: Path) -> None:
-    torch.set_num_threads(1)
     (two,) = gang.play([(stretch, 2, (range(3), None))], tmp_path / "two")
     one = resumed(range(3, 6), saved(two, tmp_path / "two.pt"))
     (three,) = gang.play([(resumed, 3, (range(6, 9), saved([one], tmp_path / "one.pt")))], tmp_path / "three")

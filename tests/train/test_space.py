@@ -12,7 +12,7 @@ from omokage.train.losses import LossConfig
 from omokage.train.model import ModelConfig
 from omokage.train.optim import OptimConfig
 from omokage.train.recipe import Recipe
-from omokage.train.space import Space, from_toml, lines, replaced
+from omokage.train.space import Space, from_toml, replaced
 
 
 def space(folder: Path, text: str, base: Recipe | None = None) -> Space:
@@ -65,7 +65,7 @@ def test_a_grid_is_every_combination_and_the_base_once(tmp_path: Path) -> None:
     found = space(tmp_path, 'optim.preset = ["adam-cosine", "sgd-step"]\nbatches.pictures = { int = [4, 6] }', base)
     points = found.grid()
     assert points[0] == {}
-    assert len(points) == 6 == found.size()  # the base is one of them
+    assert len(points) == 6  # the base is one of them
     assert len({found.recipe(point).batches.pictures for point in points}) == 3
     with pytest.raises(ConfigError, match=r"a grid needs choices, and optim.lr is a loguniform: list some"):
         space(tmp_path, "optim.lr = { loguniform = [1e-4, 1e-2] }").grid()
@@ -103,7 +103,6 @@ def test_the_default_space_draws_recipes_that_can_be_trained() -> None:
         found.ranges
     )
     assert len({found.recipe(point).loss.loss for point in points}) == 4
-    assert any("loguniform" in line for line in lines(found))
 
 
 def test_the_default_space_leaves_alone_what_was_asked_for() -> None:

@@ -51,7 +51,6 @@ def test_what_can_be_shown_is_what_verification_shows(people):
 
 
 def test_faces_of_unseen_people_are_embedded_whole_and_in_order(tmp_path):
-    torch.set_num_threads(1)
     data = crowd(tmp_path / "data", people=6)
     task = lesson(data, tmp_path / "run", recipe(), parted(data, val=3))
     val_N, people = labels(task.table, "val")

@@ -44,6 +44,12 @@ class Alike:
     """Set where it could not be looked at exactly."""
 
 
+def places(values: pa.ChunkedArray, known: pa.Array | pa.ChunkedArray) -> Ints:
+    """Return the place of each value among the known ones, -1 for none."""
+    found = pc.index_in(values, value_set=schema.whole(known)).fill_null(-1)
+    return np.array(found.to_numpy(), np.int64)
+
+
 def alike(data: Dataset, ids: pa.ChunkedArray, person_N: Ints, across: bool) -> Alike:
     """Return who hangs together by faces that are all but the same.
 
@@ -81,7 +87,7 @@ def doubles(data: Dataset, table: pa.Table) -> list[tuple[str, str]]:
 def _vectors(data: Dataset, ids: pa.ChunkedArray) -> NDArray[np.float32]:
     """Return the faces' embeddings."""
     known = pa.chunked_array([chunk for t in data.faces(["face_id"]) for chunk in t["face_id"].chunks], pa.string())
-    row_F = _places(known, ids)
+    row_F = places(known, ids)
     vectors_ND, first = np.zeros((len(ids), data.dim), np.float32), 0
     for table in data.faces(["embedding"]):
         row_M = row_F[first : first + table.num_rows]
@@ -97,7 +103,7 @@ def _colliding(data: Dataset, ids: pa.ChunkedArray, person_N: Ints) -> Alike:
         return Alike(person_N, (_unknown(len(ids), "of different people", "nobody is kept with their double"),))
     table = proposals.read(data.folder, "collisions")
     table = table.filter(pc.greater_equal(table["similarity"], NEAR))
-    a, b = _places(table["face_a"], ids), _places(table["face_b"], ids)
+    a, b = places(table["face_a"], ids), places(table["face_b"], ids)
     both = (a >= 0) & (b >= 0)
     return Alike(joined(person_N, a[both], b[both]), _as_found(data, len(ids)))
 
@@ -108,16 +114,10 @@ def _same_face(data: Dataset, ids: pa.ChunkedArray) -> Alike:
     if not proposals.there(data.folder, ["same_face"]):
         return Alike(alone_N, (_unknown(len(ids), "of a person", "they may be in two parts"),))
     table = proposals.read(data.folder, "same_face")
-    row, cluster = _places(table["face_id"], ids), table["cluster"].to_numpy()
+    row, cluster = places(table["face_id"], ids), table["cluster"].to_numpy()
     row, cluster = row[row >= 0], cluster[row >= 0]
     _, first, number = np.unique(cluster, return_index=True, return_inverse=True)
     return Alike(joined(alone_N, row, row[first][number]), _as_found(data, len(ids)))
-
-
-def _places(of: pa.ChunkedArray, ids: pa.ChunkedArray) -> Ints:
-    """Return the rows of some faces, -1 for those that are not among ``ids``."""
-    found = pc.index_in(of, value_set=schema.whole(ids)).fill_null(-1)
-    return np.asarray(found.to_numpy(), np.int64)
 
 
 def _unknown(size: int, whose: str, so: str) -> str:

@@ -12,7 +12,7 @@ import math
 import random
 import tomllib
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -75,11 +75,6 @@ class Range:
             return rng.uniform(low, high)
         return min(max(math.exp(rng.uniform(math.log(low), math.log(high))), low), high)
 
-    def text(self) -> str:
-        """Return the range for a person."""
-        said = ", ".join(map(str, self.values))
-        return said if self.kind == "choice" else f"{self.kind} [{said}]"
-
 
 @dataclass(frozen=True, slots=True)
 class Space:
@@ -139,18 +134,6 @@ class Space:
             if self._new(point, points):
                 points.append(point)
         return points
-
-    def size(self) -> float:
-        """Return how many points a grid would have, the base not counted."""
-        sizes = [
-            len(each.values)
-            if each.kind == "choice"
-            else each.values[1] - each.values[0] + 1
-            if each.kind == "int"
-            else math.inf
-            for each in self.ranges.values()
-        ]
-        return math.prod(sizes)
 
     def _new(self, point: Point, points: list[Point]) -> bool:
         """Return whether a point goes together, and is neither the base nor one of the others."""
@@ -298,9 +281,3 @@ def _goes(base: Recipe, point: Point) -> bool:
 def _get(recipe: Recipe, name: str) -> Any:
     part, field = name.split(".")
     return getattr(getattr(recipe, part), field)
-
-
-def lines(space: Space) -> Iterator[str]:
-    """Yield the ranges for a person."""
-    for name, each in space.ranges.items():
-        yield f"  {name}: {each.text()}"

@@ -11,7 +11,7 @@ Shape key: N faces of the split, P people, U units that stay together.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ from omokage.errors import ConfigError, DatasetError
 from omokage.ledger.version import faces_of
 from omokage.report import tally
 from omokage.store import Dataset
-from omokage.train.alike import alike, doubles
+from omokage.train.alike import alike, doubles, places
 from omokage.train.near import joined
 from omokage.train.parting import FEWEST, PARTS, TRAIN, People, by_people, by_pictures
 
@@ -82,9 +82,9 @@ def split(data: Dataset, version: str | None, config: SplitConfig, seed: int) ->
     names = sorted(pc.unique(faces["identity"]).to_pylist())
     if len(names) < FEWEST:
         raise DatasetError(f"all faces that are left of {data.folder.url} are {names[0]!r}: nobody to be told from")
-    person_N = _numbers(faces["identity"], names)
+    person_N = places(faces["identity"], pa.array(names, pa.string()))
     found = alike(data, faces["face_id"], person_N, across=config.split_by == "people")
-    file_N = _numbers(faces["sha256"], pc.unique(faces["sha256"]))
+    file_N = places(faces["sha256"], pc.unique(faces["sha256"]))
     _, first = np.unique(file_N, return_index=True)
     # who shares a file hangs together too
     people = People(person_N, names, joined(found.group_N, np.arange(len(file_N)), first[file_N]))
@@ -117,7 +117,7 @@ def labels(table: pa.Table, part: schema.Part) -> tuple[Ints, list[str]]:
     """
     mine = pc.equal(table["part"], part)
     names = sorted(pc.unique(table["identity"].filter(mine)).to_pylist())
-    label_N = _numbers(table["identity"], names)
+    label_N = places(table["identity"], pa.array(names, pa.string()))
     label_N[~mine.to_numpy()] = -1
     return label_N, names
 
@@ -134,7 +134,7 @@ def assert_disjoint(table: pa.Table, together: dict[str, Ints]) -> None:
     """
     if pc.count_distinct(table["face_id"]).as_py() != table.num_rows:
         raise DatasetError("the split has a face twice")
-    part_N = _numbers(table["part"], PARTS)
+    part_N = places(table["part"], pa.array(PARTS))
     if (part_N < 0).any():
         raise DatasetError(f"the split has parts other than {', '.join(PARTS)}")
     for what, number_N in together.items():
@@ -165,12 +165,6 @@ def _faces(data: Dataset, version: str | None) -> tuple[pa.Table, list[str]]:
             f"{every['identity'].null_count:,} of nobody"
         )
     return kept.combine_chunks(), notes
-
-
-def _numbers(values: pa.ChunkedArray, known: Any) -> Ints:
-    """Return the place of each value among the known ones, -1 for none."""
-    found = pc.index_in(values, value_set=pa.array(known, pa.string())).fill_null(-1)
-    return np.array(found.to_numpy(), np.int64)
 
 
 def _doubles(pairs: list[tuple[str, str]]) -> list[str]:
