@@ -59,11 +59,12 @@ def test_a_run_that_is_ended_in_every_way_is_finished_by_the_same_command(pictur
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate()
 
-    stopped = begun(pictures, tmp_path, runtime)
-    os.kill(stopped.pid, signal.SIGINT)
-    said = finish(stopped)
-    assert said.status == 130
-    assert "stopped" in said.err and "Traceback" not in said.err
+    for number in (signal.SIGINT, signal.SIGTERM):
+        stopped = begun(pictures, tmp_path, runtime)
+        os.kill(stopped.pid, number)
+        said = finish(stopped)
+        assert said.status == 130, said.err
+        assert "stopped" in said.err and "Traceback" not in said.err and "SIGTERM received" not in said.err
 
     headless = begun(pictures, tmp_path, runtime)
     kill_one(headless, "raylet/raylet")

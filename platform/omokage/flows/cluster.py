@@ -3,7 +3,9 @@
 import logging
 import os
 import secrets
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,11 +69,18 @@ def connected(config: ClusterConfig) -> Iterator[None]:
                 )
         else:
             ray.init(address=config.address, **quiet)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _stop)  # Ray has put a handler there that aborts
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what goes wrong is said once, by us
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _stop(*_: object) -> None:
+    """Stop as Ctrl-C does: what was begun is told its end."""
+    raise KeyboardInterrupt
 
 
 def _check_gpus(wanted: int) -> None:
