@@ -19,6 +19,7 @@ from omokage.train.loop import BEST, BEST_FIGURES, LAST
 from omokage.train.model import Embedder, ModelConfig, build
 from omokage.train.recipe import Recipe
 from omokage.train.run import Run, RunHead
+from omokage.train.validate import Judged
 
 VERSION_SHA256 = "5" * 64
 
@@ -78,16 +79,18 @@ def training(url: str, data: Dataset, made: Embedder, best: bool = True, ended: 
     torch.save({"model": made.state_dict(), "config": settings.to_json(made.config)}, sink)
     run.folder.write(BEST if best else LAST, sink.getvalue())
     if best:
-        run.folder.write(BEST_FIGURES, json.dumps(dataclasses.asdict(figures())).encode())
+        run.folder.write(BEST_FIGURES, json.dumps(judged().sure(1)).encode())
     if ended:
         report = {"best": {"epoch": 7} if best else None, "last": {"epoch": 9}}
         run.folder.write(runs.REPORT, json.dumps(report).encode())
     return run
 
 
-def figures() -> Any:
+def judged() -> Judged:
     """Return how well 20 people with 3 faces each are told apart."""
     rng = np.random.default_rng(0)
     vector_NE = np.repeat(rng.standard_normal((20, 16)), 3, axis=0) + rng.standard_normal((60, 16))
-    unit_NE = (vector_NE / np.linalg.norm(vector_NE, axis=1, keepdims=True)).astype(np.float32)
-    return verification(unit_NE, np.repeat(np.arange(20), 3))
+    unit_NE = torch.nn.functional.normalize(torch.from_numpy(vector_NE.astype(np.float32)), dim=1)
+    label_N = torch.arange(20).repeat_interleave(3)
+    found = verification(unit_NE.numpy(), label_N.numpy(), threads=1)
+    return Judged(metrics=found.metrics(), figures=dataclasses.asdict(found), embedding_NE=unit_NE, label_N=label_N)

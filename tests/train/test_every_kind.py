@@ -49,7 +49,7 @@ def learned(data, run, loss: LossConfig, preset: Preset) -> tuple[float, float]:
 
     def area() -> float:
         with learner.resting():
-            return validated(learner, Loader(task.chips, train_N, 32, 1), np.arange(len(train_N)), 1)[0]["auc"]
+            return validated(learner, Loader(task.chips, train_N, 32, 1), np.arange(len(train_N)), 1).metrics["auc"]
 
     before = area()
     train(task)

@@ -1,5 +1,6 @@
 """The training of one rank: that it learns, goes on exactly, judges unseen people, and says what is wrong."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from lessons import VAL, StoppedError, changed, crowd, curve, lesson, parted, recipe, same_tensors
 
+import finished
 from omokage.augment.config import AugmentConfig
 from omokage.errors import ConfigError, WorkError
 from omokage.progress import quietly
@@ -120,11 +122,16 @@ def test_only_training_pictures_are_altered(data, tmp_path, monkeypatch):
     assert all(not rows & val for rows, is_altered in altered if is_altered)
 
 
+def judged(**metrics):
+    """Return how a network was judged, were these its figures."""
+    return dataclasses.replace(finished.judged(), metrics=metrics)
+
+
 def test_the_best_is_chosen_on_unseen_people_and_never_by_the_loss(data, tmp_path, monkeypatch):
     """The loss falls in every epoch; the figures that are given here are best in the second."""
     figures = iter([0.2, 0.9, 0.5, 0.9])
     monkeypatch.setattr(
-        loop.validate, "validated", lambda *_: ({"auc": 0.5, "eer": 0.5, "tar_at_fmr_1e-1": next(figures)}, {})
+        loop.validate, "validated", lambda *_: judged(auc=0.5, eer=0.5, **{"tar_at_fmr_1e-1": next(figures)})
     )
     kept = {}
 
@@ -138,7 +145,7 @@ def test_the_best_is_chosen_on_unseen_people_and_never_by_the_loss(data, tmp_pat
 
 def test_training_ends_early_where_nothing_gets_better(data, tmp_path, monkeypatch):
     figures = iter([0.5, 0.9, 0.8, 0.7, 0.95])
-    monkeypatch.setattr(loop.validate, "validated", lambda *_: ({"auc": next(figures), "eer": 0.5}, {}))
+    monkeypatch.setattr(loop.validate, "validated", lambda *_: judged(auc=next(figures), eer=0.5))
     found = train(lesson(data, tmp_path, recipe(epochs=9, patience=2, best="auc")))
     assert found.stopped_early and len(found.history) == 4 and found.best["epoch"] == 2
     again = train(lesson(data, tmp_path, recipe(epochs=9, patience=2, best="auc")))

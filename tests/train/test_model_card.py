@@ -1,11 +1,14 @@
+import dataclasses
 import re
 
 import pytest
 
 import finished
+from omokage.evaluate.verification import Verification
 from omokage.train import model_card, trained
 from omokage.train.model import ModelConfig
 from omokage.train.trained import Trained
+from omokage.train.validate import INTERVALS
 from omokage.vision.geometry import Template
 
 FRAME = Template(name="dlib", size=64, padding=0.1)
@@ -28,7 +31,8 @@ def card(found: Trained) -> str:
 
 def test_every_fact_is_there(net, tmp_path):
     text = card(made(tmp_path, net))
-    figures = finished.figures()
+    judged = finished.judged().sure(1)
+    figures, drawn = Verification.from_plain(finished.judged().figures), judged[INTERVALS]["figures"]
     for fact in (
         "aligned faces of 64 x 64 px, RGB, (value / 255 - (0.5, 0.5, 0.5)) / (0.5, 0.5, 0.5)",
         "dlib-1, padding 0.1",
@@ -43,14 +47,21 @@ def test_every_fact_is_there(net, tmp_path):
         "the best on the people of the part val (epoch 7)",
         "omokage 0.1.0, commit c0ffee",
         f"60 faces of 20 people, 60 genuine and {20 * 19 // 2 * 9:,} impostor pairs",
-        "Intervals are not known yet",
-        f"| AUC | {figures.auc:.5f} |",
-        f"| EER | {figures.eer:.4f} | {figures.eer_threshold:.4f} |",
-        f"| TAR at FMR 0.1 | {figures.tar_at(0.1):.4f} |",
-        "| TAR at FMR 1e-06 | too few pairs to tell |  |",
+        "Intervals of 95%, of 1,000 draws of these people",
+        f"| AUC | {figures.auc:.5f} | {drawn['auc']['low']:.4f} to {drawn['auc']['high']:.4f} |  |",
+        f"| EER | {figures.eer:.4f} | {drawn['eer']['low']:.4f} to {drawn['eer']['high']:.4f} | "
+        f"{figures.eer_threshold:.4f} |",
+        f"| TAR at FMR 0.1 | {figures.tar_at(0.1):.4f} | {drawn['tar_at_fmr_1e-1']['low']:.4f} to ",
+        "| TAR at FMR 1e-06 | too few pairs to tell |  |  |",
         "Training pictures: unknown",
     ):
         assert fact in text, fact
+
+
+def test_a_run_of_before_there_were_intervals_has_a_card_too(net, tmp_path):
+    found = made(tmp_path, net)
+    text = card(dataclasses.replace(found, figures=finished.judged().figures))
+    assert "Intervals are not known" in text and "| EER |" in text
 
 
 def test_names_cannot_become_markup(net, tmp_path):

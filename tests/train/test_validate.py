@@ -1,5 +1,7 @@
 """Judging on unseen people: what can be shown, what chooses the best, and that the ranks' shares make the whole."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -8,11 +10,12 @@ from hypothesis import strategies as st
 from lessons import crowd, lesson, parted, recipe
 
 from omokage.errors import ConfigError, DatasetError
+from omokage.evaluate.bootstrap import intervals
 from omokage.evaluate.verification import verification
 from omokage.train.learner import Learner
 from omokage.train.loader import Loader
 from omokage.train.split import labels
-from omokage.train.validate import embedded, goodness, shown, validated
+from omokage.train.validate import INTERVALS, embedded, goodness, shown, validated
 
 FIGURES = {"auc": 0.9, "eer": 0.2, "tar_at_fmr_1e-1": 0.8, "tar_at_fmr_1e-3": 0.3}
 
@@ -62,9 +65,13 @@ def test_faces_of_unseen_people_are_embedded_whole_and_in_order(tmp_path):
         (batch,) = loader([rows])
         with torch.no_grad():
             at_once_NE = learner.embedder(learner.prepared(batch))
-        metrics, behind = validated(learner, loader, rows, threads=1)
+        judged = validated(learner, loader, rows, threads=1)
     assert learner.embedder.training
     torch.testing.assert_close(embedding_NE, at_once_NE, rtol=1e-5, atol=1e-6)
     assert torch.equal(label_N, torch.from_numpy(val_N[rows])) and len(people) == 3
-    assert metrics == verification(embedding_NE.numpy(), label_N.numpy(), threads=1).metrics()
-    assert behind["genuine"] == 3 * (8 * 7 // 2)
+    found = verification(embedding_NE.numpy(), label_N.numpy(), threads=1)
+    assert judged.metrics == found.metrics()
+    assert judged.figures["genuine"] == 3 * (8 * 7 // 2)
+    drawn = intervals(embedding_NE.numpy(), label_N.numpy(), found, threads=1)
+    assert judged.sure(1)[INTERVALS] == json.loads(drawn.json())
+    assert drawn.figures["auc"].low < drawn.figures["auc"].high

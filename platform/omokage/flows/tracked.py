@@ -17,6 +17,7 @@ from omokage.train.export import CARD, DESCRIPTION, GRAPH, export
 from omokage.train.loop import BEST_FIGURES
 from omokage.train.report import TrainReport
 from omokage.train.run import CONFIG, REPORT, Run, RunHead
+from omokage.train.validate import INTERVALS
 
 EVENTS: Final = "events"
 """TensorBoard's files, below the run's folder."""
@@ -71,7 +72,8 @@ def finish(telling: Tracker, run: Run, report: TrainReport) -> str | None:
     """Export the model into the run's folder, tell all that is known at the end, and return what went wrong."""
     if report.best:
         telling.best(report.best["metric"], report.best["value"], report.best["epoch"])
-        found = Verification.from_plain(json.loads(run.folder.read(BEST_FIGURES)))
+        figures = json.loads(run.folder.read(BEST_FIGURES))
+        found = Verification.from_plain({name: value for name, value in figures.items() if name != INTERVALS})
         picture = roc({telling.about.name: found}).png()
         run.folder.write(ROC, picture)
         telling.file(ROC, picture)

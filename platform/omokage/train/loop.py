@@ -30,6 +30,7 @@ from omokage.train.outcome import Outcome, Progress
 from omokage.train.run import METRICS
 from omokage.train.split import labels
 from omokage.train.state import Checkpoint, Checkpoints, Position
+from omokage.train.validate import Judged
 
 BEST: Final = "best.pt"
 BEST_FIGURES: Final = "best.json"
@@ -215,15 +216,15 @@ class _Training:
         """Judge the network, keep it if it is the best, tell, and write a checkpoint."""
         progress, began = self.progress, time.monotonic()
         line = self._line(done)
-        figures: dict[str, Any] = {}
         with self.learner.resting(self._some_batches()):
             if self.validates:
-                found, figures = validate.validated(self.learner, self.val_loader, self.val_rows, self.lesson.threads)
+                judged = validate.validated(self.learner, self.val_loader, self.val_rows, self.lesson.threads)
+                found = judged.metrics
                 name, good = validate.goodness(found, self.loop.best)
                 line |= {f"val_{key}": value for key, value in found.items()}
                 if progress.best is None or good > progress.best["good"]:
                     progress.best = {"epoch": done.epoch, "metric": name, "value": found[name], "good": good}
-                    self._write_model(BEST, figures)
+                    self._write_model(BEST, judged)
         self.learner.optimiser.end_epoch(good if self.validates else -line["train_loss"])
         line["val_seconds"] = round(time.monotonic() - began, 3)
         progress.history.append(line)
@@ -281,15 +282,15 @@ class _Training:
         self.checkpoints.save(at, shared, own)
         self.saved_at = time.monotonic()
 
-    def _write_model(self, name: str, figures: dict[str, Any] | None = None) -> None:
-        """Write the network as it is now, for use; and what its figures are."""
+    def _write_model(self, name: str, judged: Judged | None = None) -> None:
+        """Write the network as it is now, for use; and how it was judged."""
         if gather.rank():
             return
         sink = io.BytesIO()
         torch.save({"model": self.learner.embedder.state_dict(), "config": settings.to_json(self.recipe.model)}, sink)
         self.lesson.folder.write(name, sink.getvalue())
-        if figures is not None:
-            self.lesson.folder.write(BEST_FIGURES, json.dumps(figures).encode())
+        if judged is not None:
+            self.lesson.folder.write(BEST_FIGURES, json.dumps(judged.sure(self.lesson.threads)).encode())
 
 
 def _grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:

@@ -1,11 +1,14 @@
 """What a person who is given a model should know of it, on a page of Markdown."""
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from omokage.evaluate.verification import tar_name
 from omokage.sheet.words import visible
 from omokage.train.trained import Trained
+from omokage.train.validate import INTERVALS
 from omokage.vision.geometry import Template
 
 SPECIAL: Final = re.compile(r"([\\`*_\[\]<>|#&~])")
@@ -91,22 +94,43 @@ def _figures(trained: Trained) -> Iterator[str]:
     if found is None:
         yield "None: there were no people to judge it on."
         return
+    drawn = found.get(INTERVALS)
     yield (
         f"1:1 verification on the part val, which also chose this model: {found['faces']:,} faces of "
-        f"{found['people']:,} people, {found['genuine']:,} genuine and {found['impostor']:,} impostor pairs. Intervals "
-        "are not known yet: pairs that share a face depend on each other, so the number of people says more of how "
-        "sure these figures are than the number of pairs."
+        f"{found['people']:,} people, {found['genuine']:,} genuine and {found['impostor']:,} impostor pairs. "
+        f"{_how_sure(drawn)}"
     )
-    rows = [("AUC", f"{found['auc']:.5f}", ""), ("EER", f"{found['eer']:.4f}", f"{found['eer_threshold']:.4f}")]
-    rows += [_point(point) for point in found["points"]]
-    yield "\n".join(["| | value | threshold |", "| --- | ---: | ---: |", *(f"| {' | '.join(row)} |" for row in rows)])
+    within = drawn["figures"] if drawn else {}
+    rows = [
+        ("AUC", f"{found['auc']:.5f}", _between(within, "auc"), ""),
+        ("EER", f"{found['eer']:.4f}", _between(within, "eer"), f"{found['eer_threshold']:.4f}"),
+        *(_point(point, within) for point in found["points"]),
+    ]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    yield "\n".join(["| | value | interval | threshold |", "| --- | ---: | ---: | ---: |", *lines])
 
 
-def _point(point: dict[str, Any]) -> tuple[str, str, str]:
+def _how_sure(drawn: dict[str, Any] | None) -> str:
+    if drawn is None:
+        return "Intervals are not known: the training was ended by an earlier version of omokage."
+    config = drawn["config"]
+    return (
+        f"Intervals of {config['confidence']:.0%}, of {config['replicates']:,} draws of these people with all their "
+        "pairs; that this model was chosen by the same figures is not in them, and makes it look better than it is."
+    )
+
+
+def _between(within: dict[str, Any], name: str) -> str:
+    """Return an interval; nothing where none could be made."""
+    ends = [within[name]["low"], within[name]["high"]] if name in within else []
+    return " to ".join(f"{end:.4f}" for end in ends) if all(map(math.isfinite, ends)) else ""
+
+
+def _point(point: dict[str, Any], within: dict[str, Any]) -> tuple[str, str, str, str]:
     called = f"TAR at FMR {point['fmr']:g}"
     if point["tar"] is None:
-        return called, "too few pairs to tell", ""
-    return called, f"{point['tar']:.4f}", f"{point['threshold']:.4f}"
+        return called, "too few pairs to tell", "", ""
+    return called, f"{point['tar']:.4f}", _between(within, tar_name(point["fmr"])), f"{point['threshold']:.4f}"
 
 
 def _licences(trained: Trained) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ Shape key: N faces, B of them at a time, E numbers of an embedding.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -14,14 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from omokage.errors import ConfigError
+from omokage.evaluate.bootstrap import intervals
 from omokage.evaluate.pairs import possible
-from omokage.evaluate.verification import FMRS, can_show, tar_name, verification
+from omokage.evaluate.verification import FMRS, Verification, can_show, tar_name, verification
 from omokage.train import gather, ranks
 from omokage.train.learner import Learner
 from omokage.train.loader import Loader
 
 TAR: Final = "tar_at_fmr_"
 """How the names of true accept rates begin."""
+
+INTERVALS: Final = "intervals"
+"""Among the figures of the best model: not there in runs of before they were made."""
 
 
 def embedded(learner: Learner, loader: Loader, row_N: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
@@ -50,20 +54,33 @@ def embedded(learner: Learner, loader: Loader, row_N: NDArray[np.int64]) -> tupl
         return gather.gather(embedding_NE).cpu(), gather.gather_labels(label_N).cpu()
 
 
-def validated(
-    learner: Learner, loader: Loader, row_N: NDArray[np.int64], threads: int
-) -> tuple[dict[str, float], dict[str, Any]]:
-    """Return how well the network tells people apart: figures by name, and all that is behind them.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """How well a network tells people apart; the same on every rank."""
 
-    Every rank returns the same; rank 0 works it out.
-    """
+    metrics: dict[str, float]
+    """Figures by name."""
+    figures: dict[str, Any]
+    """All that is behind them: ``Verification``, as plain values."""
+    embedding_NE: Tensor
+    label_N: Tensor
+
+    def sure(self, threads: int) -> dict[str, Any]:
+        """Return the figures, and under ``INTERVALS`` how far they can be trusted (``Intervals``), as plain values."""
+        found = Verification.from_plain(self.figures)
+        drawn = intervals(self.embedding_NE.numpy(), self.label_N.numpy(), found, threads=threads)
+        return self.figures | {INTERVALS: json.loads(drawn.json())}
+
+
+def validated(learner: Learner, loader: Loader, row_N: NDArray[np.int64], threads: int) -> Judged:
+    """Return how well the network tells people apart; rank 0 works it out."""
     embedding_NE, label_N = embedded(learner, loader, row_N)
     said = ""
     if gather.rank() == 0:
         found = verification(embedding_NE.numpy(), label_N.numpy(), threads=threads)
         said = json.dumps({"metrics": found.metrics(), "all": asdict(found)})
     heard = json.loads(ranks.told(said, learner.device))
-    return heard["metrics"], heard["all"]
+    return Judged(metrics=heard["metrics"], figures=heard["all"], embedding_NE=embedding_NE, label_N=label_N)
 
 
 def goodness(metrics: Mapping[str, float], best: str) -> tuple[str, float]:
