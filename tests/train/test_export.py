@@ -189,11 +189,14 @@ def test_options_of_others(place, tmp_path, words, message):
         leaving.export(["parquet", str(place / "data"), str(tmp_path / "out"), "--align", "dlib"])
 
 
-def test_a_folder_with_other_files_is_left_alone(place, tmp_path):
+def test_a_folder_with_other_files_or_folders_is_left_alone(place, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(ConfigError, match=r"holds other files, such as thesis\.txt"):
         export.export(str(place / "run 1"), str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    (tmp_path / "folders" / "of" / "mine").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="holds other files, such as of"):
+        export.export(str(place / "run 1"), str(tmp_path / "folders"))
 
 
 def test_the_last_network_where_none_was_judged(tmp_path):

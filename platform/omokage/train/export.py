@@ -112,7 +112,7 @@ def export(run: str, out: str, align: str | None = None, padding: float | None =
     """
     began = time.monotonic()
     folder = Folder.at(out)
-    others = [] if folder.empty() else sorted(set(folder.names("")) - set(FILES))
+    others = sorted(set(folder.entries()) - set(FILES))
     if others:
         raise ConfigError(f"{folder.url} holds other files, such as {others[0]}: give a new or empty folder")
     trained = load(run)

@@ -7,6 +7,7 @@ from typing import Final
 from omokage import config as settings
 from omokage.augment.config import AugmentConfig
 from omokage.errors import ConfigError
+from omokage.evaluate.verification import FMRS, tar_name
 from omokage.train.batches import BatchConfig
 from omokage.train.kinds import CLASSIFY
 from omokage.train.losses import LossConfig
@@ -15,9 +16,8 @@ from omokage.train.optim import OptimConfig
 from omokage.train.precision import Kind
 from omokage.train.split import SplitConfig
 
-BEST: Final = ("tar", "auc", "eer")
-
-TAR: Final = re.compile(r"tar_at_fmr_1e-[1-6]")
+BEST: Final = ("tar", "auc", "eer", *map(tar_name, FMRS))
+"""What the best model can be chosen by."""
 
 EVERY: Final = re.compile(r"(\d+)([smh]?)")
 
@@ -58,9 +58,8 @@ class LoopConfig:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not 0 <= self.clip_norm < float("inf"):
             raise ConfigError(f"clip_norm must be at least 0, got {self.clip_norm}")
-        if self.best not in BEST and not TAR.fullmatch(self.best):
-            known = [*BEST, *(f"tar_at_fmr_1e-{digits}" for digits in range(1, 7))]
-            raise ConfigError(f"best cannot be {self.best!r}; {settings.nearest(self.best, known)}")
+        if self.best not in BEST:
+            raise ConfigError(f"best cannot be {self.best!r}; {settings.nearest(self.best, BEST)}")
         if not EVERY.fullmatch(self.checkpoint_every):
             raise ConfigError(
                 f'checkpoint_every must be steps as in "500", or a time as in "90s", "10m", "1h"; '
