@@ -1,14 +1,11 @@
 """Rates of groups against loops, planted differences, what is withheld; sums of squares against their definition."""
 
 import json
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
-from threadpoolctl import threadpool_limits
 
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate import audit as module
@@ -20,13 +17,6 @@ from omokage.evaluate.groups import Groups, by_table
 from omokage.evaluate.spread import axes, heat_map, spread
 
 FEW = BootstrapConfig(replicates=200)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
-        yield
 
 
 def unit(vector_NE: NDArray) -> NDArray[np.float32]:

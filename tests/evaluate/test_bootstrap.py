@@ -1,14 +1,11 @@
 """Intervals against people drawn one by one, and against how often they hold a truth that was planted."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate import bootstrap
@@ -16,13 +13,6 @@ from omokage.evaluate.bootstrap import BootstrapConfig, Interval, among, interva
 from omokage.evaluate.verification import verification
 
 FMRS = (0.1, 0.01)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
-        yield
 
 
 def crowd(people: int, faces: int, noise: float, seed: int, dim: int = 16) -> tuple[NDArray, NDArray]:

@@ -2,16 +2,13 @@
 
 import json
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import norm
-from threadpoolctl import threadpool_limits
 
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate.bootstrap import BootstrapConfig
@@ -20,13 +17,6 @@ from omokage.evaluate.folds import steps_of
 from omokage.evaluate.verification import verification
 
 FEW = BootstrapConfig(replicates=200)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
-        yield
 
 
 def crowd(people: int, faces: int, noise: float, seed: int = 0) -> tuple[NDArray, NDArray]:

@@ -1,17 +1,14 @@
 """Cross-validation, pairs files and precision against slow versions and scikit-learn."""
 
 import json
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve
-from threadpoolctl import threadpool_limits
 
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate import folds as module
@@ -20,13 +17,6 @@ from omokage.evaluate.folds import by_people, cross_validated, pool, steps_of
 from omokage.evaluate.pairs import HALF
 from omokage.evaluate.precision_recall import precision_recall
 from omokage.evaluate.verification import counted, verification
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
-        yield
 
 
 def listed(pairs: int, seed: int) -> tuple[NDArray, NDArray]:

@@ -1,16 +1,13 @@
 """Searches against loops over the gallery, and their figures against published formulas written as loops."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate import search as module
@@ -21,13 +18,6 @@ from omokage.evaluate.identification import identification
 from omokage.evaluate.search import Gallery, Searches, by_index, recall, search
 
 FEW = BootstrapConfig(replicates=100)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
-        yield
 
 
 def tied(faces: int, persons: int, seed: int) -> tuple[NDArray, NDArray]:

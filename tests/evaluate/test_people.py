@@ -1,28 +1,18 @@
 """Every person's curve against scikit-learn's, person by person; failures against counting them."""
 
 import json
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
-from threadpoolctl import threadpool_limits
 
 from omokage.errors import ConfigError
 from omokage.evaluate.failures import with_failures
 from omokage.evaluate.people import people
 from omokage.evaluate.verification import verification
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
-        yield
 
 
 def tied(faces: int, persons: int, seed: int) -> tuple[NDArray, NDArray]:

@@ -1,25 +1,14 @@
 """Pairs by level, of every person and between units, against loops over all pairs."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from omokage.errors import ConfigError
 from omokage.evaluate import sweep as module
 from omokage.evaluate.sweep import ByPerson, ByUnit, Levels, sweep
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
-        yield
 
 
 def tied(faces: int, seed: int) -> NDArray[np.float32]:

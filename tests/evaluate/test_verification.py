@@ -23,11 +23,6 @@ from omokage.evaluate.verification import Verification, tar_name, verification
 FMRS = (0.5, 0.29, 0.1, 1e-2, 1e-3)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def people(faces: int, persons: int, noise: float, dim: int = 24, seed: int = 0) -> tuple[NDArray, NDArray]:
     """Return embeddings, and whose they are, in no order."""
     rng = np.random.default_rng(seed)
