@@ -6,14 +6,13 @@ import time
 from pathlib import Path
 
 import cv2
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from moto.server import ThreadedMotoServer
 
+import buckets
 from children import CHILDREN
 from crowd import Crowd
 from omokage.apply.asked import Asked
@@ -52,18 +51,8 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def bucket():
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
-        patch.setenv("AWS_ACCESS_KEY_ID", "a")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "b")
-        fsspec.filesystem("s3").clear_instance_cache()
-        files = fsspec.filesystem("s3", use_listings_cache=False)
-        files.mkdir(BUCKET)
+    with buckets.bucket(BUCKET) as files:
         yield files
-        files.clear_instance_cache()
-    server.stop()
 
 
 def to(out, data, config=FEW, at="", **more):

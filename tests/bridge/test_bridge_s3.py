@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from moto.server import ThreadedMotoServer
 
+import buckets
 from omokage.bridge.npknown_in import NpKnownConfig, import_npknown
 from omokage.bridge.npknown_out import NpKnownOutConfig, export_npknown
 from omokage.bridge.parquet_in import ParquetConfig, import_parquet
@@ -25,18 +25,8 @@ BUCKET = "bridges"
 
 @pytest.fixture(scope="module")
 def files():
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
-        patch.setenv("AWS_ACCESS_KEY_ID", "a")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "b")
-        fsspec.filesystem("s3").clear_instance_cache()
-        files = fsspec.filesystem("s3", use_listings_cache=False)
-        files.mkdir(BUCKET)
+    with buckets.bucket(BUCKET) as files:
         yield files
-        files.clear_instance_cache()
-    server.stop()
 
 
 def sums(place: str) -> dict[str, str]:
