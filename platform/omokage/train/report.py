@@ -61,7 +61,7 @@ class TrainReport:
         lines = [
             f"{self.backbone} trained with {self.loss} on {self.dataset}{at}",
             f"  {'; '.join(parts)}",
-            f"{self.epochs} epochs{end}; {self.images_per_second:,.1f} images/s on {self.device} in {self.precision}, "
+            f"{self.epochs} epoch{'s' * (self.epochs != 1)}{end}; {self.images_per_second:,.1f} images/s on {self.device} in {self.precision}, "
             f"{self.waiting:.1%} of the time waiting for pictures",
             f"{self.seconds:,.1f} s, {self.start_seconds:.1f} s of it start-up",
         ]
@@ -74,7 +74,8 @@ class TrainReport:
         if self.broken:
             some = ", ".join(self.broken[:3]) + (", …" if len(self.broken) > 3 else "")
             lines.append(
-                f"Note: {len(self.broken):,} chips could not be decoded ({some}), and others stood in for them"
+                f"Note: {len(self.broken):,} chips could not be decoded ({some}): others of the person stood in for them "
+                "in training, and validation left them out"
             )
         lines += [f"Note: {warning}" for warning in self.warnings]
         if self.tracked:
