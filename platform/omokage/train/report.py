@@ -56,12 +56,12 @@ class TrainReport:
     def text(self) -> str:
         """Return the report for a person."""
         parts = [f"{part} {self.faces[part]:,} faces of {self.people[part]:,} people" for part in self.faces]
-        end = ", ended early: no better model came" if self.stopped_early else ""
+        end = "epoch" + "s" * (self.epochs != 1) + ", ended early: no better model came" * self.stopped_early
         at = f"@{self.version}" if self.version else ""
         lines = [
             f"{self.backbone} trained with {self.loss} on {self.dataset}{at}",
             f"  {'; '.join(parts)}",
-            f"{self.epochs} epoch{'s' * (self.epochs != 1)}{end}; {self.images_per_second:,.1f} images/s on {self.device} in {self.precision}, "
+            f"{self.epochs} {end}; {self.images_per_second:,.1f} images/s on {self.device} in {self.precision}, "
             f"{self.waiting:.1%} of the time waiting for pictures",
             f"{self.seconds:,.1f} s, {self.start_seconds:.1f} s of it start-up",
         ]
@@ -74,8 +74,8 @@ class TrainReport:
         if self.broken:
             some = ", ".join(self.broken[:3]) + (", …" if len(self.broken) > 3 else "")
             lines.append(
-                f"Note: {len(self.broken):,} chips could not be decoded ({some}): others of the person stood in for them "
-                "in training, and validation left them out"
+                f"Note: {len(self.broken):,} chips could not be decoded ({some}): in training others of the person "
+                "stood in for them, and validation left them out"
             )
         lines += [f"Note: {warning}" for warning in self.warnings]
         if self.tracked:
