@@ -18,6 +18,8 @@ from crowd import Crowd
 from omokage.flows.find import find
 from omokage.flows.find_config import FindConfig
 from omokage.store import Dataset
+from omokage.train.trained import load
+from training import OPTIONS, crowd_of, curve_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.long]
 
@@ -80,6 +82,25 @@ def test_workers_find_what_one_machine_finds_also_when_one_is_killed(cluster, tm
             np.testing.assert_allclose(far["score"], here["score"], atol=1e-3)
             far, here = far.drop_columns("score"), here.drop_columns("score")
         assert far.equals(here)
+
+
+def test_two_workers_of_a_job_train_and_a_search_takes_up_what_they_trained_with(cluster, tmp_path):
+    data, run, out = crowd_of(tmp_path / "data", people=16), tmp_path / "run", tmp_path / "search"
+    words = [data, run, *OPTIONS, "--epochs", "2", "--workers", "2", "--json"]
+    process = submitted(cluster, "train", *words)
+    said, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, said + err
+    report = next(json.loads(line) for line in said.splitlines() if line.startswith("{"))
+    assert report["workers"] == 2 and report["epochs"] == len(curve_of(run)) == 2
+    assert load(str(run)).embedder.config.backbone == "test_resnet"
+
+    space = tmp_path / "space.toml"
+    space.write_text("optim.lr = { loguniform = [1e-3, 1e-2] }")
+    words = [data, out, *OPTIONS, "--epochs", "1", "--trials", "2", "--space", space, "--json"]
+    process = submitted(cluster, "tune", *words)
+    said, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, said + err
+    assert (out / "best.toml").exists()
 
 
 def test_a_job_that_fails_says_why_and_fails(cluster, tmp_path):
