@@ -9,8 +9,9 @@ import pytest
 from conftest import run as omokage
 from omokage import config as settings
 from omokage.errors import ConfigError, DatasetError, OmokageError
+from omokage.flows.cluster import ClusterConfig
 from omokage.flows.placing import Node, Placing, placing
-from omokage.flows.train import TrainConfig, plan
+from omokage.flows.train import TrainConfig, plan, train
 from omokage.ledger import version
 from omokage.store import Dataset
 from omokage.train.batches import BatchConfig
@@ -37,6 +38,12 @@ def data(tmp_path_factory) -> Path:
 
 def planned(data, tmp_path, **parts):
     return plan(str(data), Run.at(str(tmp_path / "run")), dataclasses.replace(TINY, **parts))
+
+
+def test_more_gpus_than_the_machine_has_are_refused_before_anything_begins(data, tmp_path):
+    with pytest.raises(ConfigError, match="gpus is 99, and this machine has"):
+        train(str(data), str(tmp_path / "run"), dataclasses.replace(TINY, cluster=ClusterConfig(gpus=99)))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

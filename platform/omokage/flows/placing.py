@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ray
+import torch
 
 from omokage.errors import ConfigError
+from omokage.flows.cluster import ClusterConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,17 @@ class Placing:
     """Of each."""
     gpu: bool
     """Whether each has one."""
+
+
+def check_gpus(config: ClusterConfig) -> None:
+    """Check that this machine has the GPUs that it is to use: Ray believes what it is told, and workers would fail.
+
+    Raises:
+        ConfigError: It has fewer.
+    """
+    there = torch.cuda.device_count()
+    if config.address == "local" and (config.gpus or 0) > there:
+        raise ConfigError(f"gpus is {config.gpus}, and this machine has {there or 'none'}")
 
 
 def nodes() -> list[Node]:

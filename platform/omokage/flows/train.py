@@ -15,7 +15,7 @@ from omokage import config as settings
 from omokage.errors import ConfigError, DatasetError
 from omokage.flows.cluster import ClusterConfig, connected
 from omokage.flows.fitting import Fitted, fit
-from omokage.flows.placing import Placing, nodes, placing
+from omokage.flows.placing import Placing, check_gpus, nodes, placing
 from omokage.flows.tracked import finish, tell, tracker
 from omokage.ledger.version import Version, opened
 from omokage.progress import OnProgress, quietly
@@ -92,6 +92,7 @@ def train(
     """
     began = time.monotonic()
     there = Run.at(run)
+    check_gpus(config.cluster)
     with there.locked():
         planned = plan(dataset, there, config)
         if (done := there.report()) is not None:

@@ -18,7 +18,7 @@ from ray import tune as raytune
 from omokage import config as settings
 from omokage.errors import ConfigError, WorkError
 from omokage.flows.cluster import connected
-from omokage.flows.placing import Placing, nodes, placing
+from omokage.flows.placing import Placing, check_gpus, nodes, placing
 from omokage.flows.points import SCHEDULERS, Drawn, Numbered, Optuna, quietly_tuned
 from omokage.flows.train import plan
 from omokage.flows.trial import Given, trial
@@ -48,6 +48,7 @@ def tune(dataset: str, out: str, config: TuneConfig, on_progress: OnProgress = q
     """
     began = time.monotonic()
     place.resolve(config.tracking)  # what is wrong with it is said before the work
+    check_gpus(config.cluster)
     search = Search.at(out)
     with Run(search.folder).locked():
         return _Tuning(dataset, search, config, on_progress).run(began)
