@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve
@@ -28,18 +28,23 @@ def listed(pairs: int, seed: int) -> tuple[NDArray, NDArray]:
     return score_N.astype(np.float32), same_N
 
 
+TOP = 1 + 2 / HALF
+"""Above all similarities: a threshold that matches nothing lies midway between the highest and this."""
+
+
 def slow_cut(score_N: NDArray, same_N: NDArray, prevalence: float | None) -> float:
     """Return the best threshold by trying all, midway between similarities; of equally good ones the highest."""
     value = np.unique(score_N)[::-1].tolist()
     share = np.mean(same_N) if prevalence is None else prevalence
     best, at = -1.0, 0.0
-    for threshold in [(a + b) / 2 for a, b in pairwise([9.0, *value, -9.0])]:
+    for threshold in [(a + b) / 2 for a, b in pairwise([TOP, *value, -TOP])]:
         right = share * np.mean(score_N[same_N] >= threshold) + (1 - share) * np.mean(score_N[~same_N] < threshold)
         if right > best + 1e-12:
             best, at = right, threshold
     return at
 
 
+@example(count=2, pairs=8, prevalence=0.1, seed=3)  # the best threshold matches nothing
 @settings(max_examples=40, deadline=None)
 @given(st.integers(2, 5), st.integers(8, 60), st.sampled_from([None, 0.5, 0.1]), st.integers(0, 10**6))
 def test_folds_are_judged_by_the_others(count: int, pairs: int, prevalence: float | None, seed: int) -> None:
