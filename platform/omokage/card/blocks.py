@@ -1,4 +1,7 @@
-"""What a card is made of, whatever it is written as. Text is plain: names may hold anything, and writers escape it."""
+"""What a page is made of, whatever it is written as. Text is plain: names may hold anything, and writers escape it.
+
+A data card is such a page; so are an evaluation, an audit and a comparison (``omokage.assess``).
+"""
 
 from dataclasses import dataclass
 
@@ -87,6 +90,35 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """A face that is shown beside another."""
+
+    person: str
+    uri: str
+    jpeg: bytes
+    """Empty where the dataset has no chip of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two faces, side by side."""
+
+    left: Seen
+    right: Seen
+    similarity: float
+    """Cosine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Pairs of faces to look at."""
+
+    title: str
+    text: str
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Beside:
     """Two blocks next to each other, where there is room."""
 
@@ -94,24 +126,30 @@ class Beside:
     right: Bars
 
 
-Block = Text | Points | Table | Bars | Spreads | Picture | Sample | Beside
+Block = Text | Points | Table | Bars | Spreads | Picture | Sample | Pairs | Beside
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the card."""
+    """A part of the page."""
 
     title: str
     blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class Document:
     """All of it."""
 
+    kind: str
+    """What it is, as a person would call it: Data card, Evaluation, …"""
+    command: str
+    """Of omokage that made it: what tells our own files from others."""
     title: str
     about: str
     """One line below the title."""
     totals: tuple[tuple[str, str], ...]
     """The biggest figures: number, and what it counts."""
     sections: tuple[Section, ...]
+    warnings: tuple[str, ...] = ()
+    """What to know before any figure is read."""

@@ -1,10 +1,10 @@
-"""The card as Markdown: the same facts, without pictures."""
+"""A document as Markdown: the same facts, without pictures."""
 
 import re
 from collections.abc import Iterator
 from typing import Final
 
-from omokage.card.blocks import Bars, Beside, Block, Card, Points, Spread, Spreads, Table, Text
+from omokage.card.blocks import Bars, Beside, Block, Document, Points, Spread, Spreads, Table, Text
 from omokage.sheet.words import decimal, visible
 
 MADE_BY: Final = "<!-- omokage report -->"
@@ -13,7 +13,7 @@ SPECIAL: Final = re.compile(r"([\\`*_\[\]<>|#&~])")
 """What could begin markup within a line; names may hold anything."""
 
 
-def markdown(card: Card) -> str:
+def markdown(card: Document) -> str:
     """Return the file's text."""
     parts = [MADE_BY, f"# {_plain(card.title)}", _plain(card.about)]
     parts.append("\n".join(f"- {number} {what}" for number, what in card.totals))

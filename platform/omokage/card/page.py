@@ -1,7 +1,9 @@
-"""The card as one HTML file that needs nothing else: no network, no script, no other file."""
+"""A document as one HTML file that needs nothing else: no network, no script, no other file."""
 
 import base64
 import html
+import posixpath
+import re
 from collections.abc import Iterator
 from importlib import resources
 from typing import Final
@@ -11,32 +13,45 @@ from omokage.card.blocks import (
     Bars,
     Beside,
     Block,
-    Card,
+    Document,
+    Pair,
+    Pairs,
     Picture,
     Points,
     Sample,
     Section,
+    Seen,
     Spread,
     Spreads,
     Table,
     Text,
 )
 from omokage.sheet import page as sheet
-from omokage.sheet.words import decimal, name
+from omokage.sheet.words import decimal, name, quoted_place
 
-MADE_BY: Final = '<meta name="generator" content="omokage report">'
+EXACT: Final = re.compile(r"[^A-Za-z0-9]+")
+"""What an id of an element is not made of."""
 
 
-def page(card: Card) -> Iterator[str]:
+def made_by(command: str) -> str:
+    """Return the element that stands near the start of every page of a command, so that no other file is replaced."""
+    return f'<meta name="generator" content="omokage {command}">'
+
+
+def page(document: Document) -> Iterator[str]:
     """Yield the parts of the file."""
     style = resources.files("omokage.card").joinpath("card.css").read_text(encoding="utf-8")
-    yield sheet.opening(f"{card.title} · data card", MADE_BY, style)
-    yield f'<header>\n<p class="kind">Data card</p>\n<h1>{name(card.title)}</h1>\n'
-    yield f'<p class="from">{name(card.about)}</p>\n<ul class="totals">\n'
-    for count, what in card.totals:
-        yield f'<li id="{html.escape(what.replace(" ", "-"))}"><b>{count}</b> {html.escape(what)}</li>\n'
-    yield "</ul>\n</header>\n<main>\n"
-    for number, section in enumerate(card.sections):
+    yield sheet.opening(f"{document.title} · {document.kind.lower()}", made_by(document.command), style)
+    yield f'<header>\n<p class="kind">{html.escape(document.kind)}</p>\n<h1>{name(document.title)}</h1>\n'
+    yield f'<p class="from">{name(document.about)}</p>\n<ul class="totals">\n'
+    for count, what in document.totals:
+        yield f'<li id="{EXACT.sub("-", what)}"><b>{html.escape(count)}</b> {html.escape(what)}</li>\n'
+    yield "</ul>\n"
+    if document.warnings:
+        rows = "".join(f"<li>{name(warning)}</li>\n" for warning in document.warnings)
+        yield f'<section class="warnings">\n<h2>Before you read on</h2>\n<ul>\n{rows}</ul>\n</section>\n'
+    yield "</header>\n<main>\n"
+    for number, section in enumerate(document.sections):
         yield from _section(number, section)
     yield (
         "</main>\n<footer>\n<p>This file may hold pictures of faces. Keep it as you keep the pictures. "
@@ -70,10 +85,17 @@ def _block(key: str, block: Block) -> Iterator[str]:
         case Picture(png, alt):
             source = base64.b64encode(png).decode()
             yield f'<p class="plot"><img src="data:image/png;base64,{source}" alt="{html.escape(alt)}"></p>\n'
-        case Sample(title, text, groups):
-            yield f"<h3>{html.escape(title)}</h3>\n<p>{html.escape(text)}</p>\n"
-            for number, group in enumerate(groups):
-                yield from sheet.section(f"{key}-{number}", group)
+        case Sample() | Pairs():
+            yield from _faces(key, block)
+
+
+def _faces(key: str, block: Sample | Pairs) -> Iterator[str]:
+    yield f"<h3>{html.escape(block.title)}</h3>\n<p>{html.escape(block.text)}</p>\n"
+    if isinstance(block, Pairs):
+        yield '<div class="pairs">\n' + "".join(map(_pair, block.pairs)) + "</div>\n"
+        return
+    for number, group in enumerate(block.groups):
+        yield from sheet.section(f"{key}-{number}", group)
 
 
 def _table(table: Table) -> str:
@@ -88,6 +110,20 @@ def _table(table: Table) -> str:
         for first, *cells in table.rows
     )
     return f'<div class="wide"><table class="{kind}">\n{head}{rows}</table></div>\n'
+
+
+def _pair(of: Pair) -> str:
+    sides = (of.left,) if of.left.person == of.right.person else (of.left, of.right)
+    names = "".join(f'<span class="person">{name(side.person)}</span>' for side in sides)
+    return (
+        f'<figure class="pair">{_seen(of.left)}{_seen(of.right)}<figcaption><b>{decimal(of.similarity, 3)}</b>'
+        f"{names}</figcaption></figure>\n"
+    )
+
+
+def _seen(of: Seen) -> str:
+    file = f'<span class="file">{name(posixpath.basename(of.uri))}</span>'
+    return f'<span class="seen" title="{quoted_place(of.uri)}">{sheet.image(of.jpeg)}{file}</span>'
 
 
 def _spread(of: Spread) -> str:

@@ -3,15 +3,19 @@
 import json
 import time
 from dataclasses import asdict, dataclass
+from typing import Final
 
 from omokage.card import markdown, page
-from omokage.card.blocks import Card, Section
+from omokage.card.blocks import Document, Section
 from omokage.card.contents import base, sections
 from omokage.card.facts import Facts, gather
 from omokage.card.sample import CardConfig, samples
 from omokage.curate.decided import Decided
 from omokage.errors import ConfigError
 from omokage.sheet.write import place
+
+COMMAND: Final = "report"
+"""That makes cards."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +70,7 @@ def write(address: str, file: str, config: CardConfig) -> CardReport:
     began = time.perf_counter()
     faces, version = Decided.at(address)
     beside = file.rpartition(".")[0] + ".md"
-    folder, name = place(file, faces.data, (".html", ".htm"), page.MADE_BY)
+    folder, name = place(file, faces.data, (".html", ".htm"), page.made_by(COMMAND))
     _, note = place(beside, faces.data, (".md",), markdown.MADE_BY)
     whole, faces = faces.version.num_rows, faces.present()
     facts = gather(faces, version, whole - faces.version.num_rows)
@@ -95,7 +99,7 @@ def write(address: str, file: str, config: CardConfig) -> CardReport:
     )
 
 
-def made(faces: Decided, facts: Facts, config: CardConfig) -> Card:
+def made(faces: Decided, facts: Facts, config: CardConfig) -> Document:
     """Return the card of some facts."""
     state = f"version {facts.version}" if facts.version else "as it is decided now"
     *parts, limits = sections(facts)
@@ -110,4 +114,4 @@ def made(faces: Decided, facts: Facts, config: CardConfig) -> Card:
         (f"{after.plan.positive:,}", "pairs of one person"),
     )
     about = f"{state}, made from {base(facts.holds.source)}"
-    return Card(base(facts.holds.dataset), about, totals, (*parts, limits))
+    return Document("Data card", COMMAND, base(facts.holds.dataset), about, totals, (*parts, limits))

@@ -38,10 +38,11 @@ LONGEST: Final = 32
 
 
 class Plot:
-    """A figure that can be written."""
+    """A figure that can be written: to a page and to a file, so it is drawn once."""
 
     def __init__(self, figure: Figure) -> None:
         self.figure = figure
+        self._drawn: dict[str, bytes] = {}
         with style():  # laid out once: each layout begins where the last one ended
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
@@ -55,10 +56,12 @@ class Plot:
         return self._saved("svg", {"Creator": "omokage", "Date": None})
 
     def _saved(self, kind: str, metadata: Mapping[str, str | None]) -> bytes:
-        out = io.BytesIO()
-        with style():
-            self.figure.savefig(out, format=kind, metadata=dict(metadata))
-        return out.getvalue()
+        if kind not in self._drawn:
+            out = io.BytesIO()
+            with style():
+                self.figure.savefig(out, format=kind, metadata=dict(metadata))
+            self._drawn[kind] = out.getvalue()
+        return self._drawn[kind]
 
 
 def shown(name: str) -> str:

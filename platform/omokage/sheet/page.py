@@ -229,13 +229,14 @@ def _figure(chip: Chip, kind: str = "") -> str:
     tip = "\n".join([quoted_place(chip.uri), *map(html.escape, figures), f"face {html.escape(chip.face_id)}"])
     return (
         f'<figure class="{kind}" data-face="{html.escape(chip.face_id)}" title="{tip}">'
-        f"{_image(chip.jpeg)}"
+        f"{image(chip.jpeg)}"
         f'<span class="track">{bar}</span><figcaption><b>{cosine}</b> <span>{decimal(chip.side, 0)} px</span>'
         f'<span class="file">{name(posixpath.basename(chip.uri))}</span></figcaption></figure>\n'
     )
 
 
-def _image(jpeg: bytes) -> str:
+def image(jpeg: bytes) -> str:
+    """Return a chip as an element."""
     if not jpeg:  # of faces that were imported without their pictures
         return '<span class="none">no picture</span>'
     source = base64.b64encode(jpeg).decode()
