@@ -153,7 +153,7 @@ def counted(
     missed_B = _missed(steps, shown)
     if missed_B.any():  # the sample was wrong about where the points are; now that is known
         steps = pairs.count(faces, missed_B, threads).steps()
-    return _read(steps, faces, fmrs, len(shown)), steps
+    return read(steps, len(faces.person_N), int(faces.person_N[-1]) + 1, fmrs), steps
 
 
 def _expected(faces: Faces, fmrs: Sequence[float]) -> NDArray[np.bool_]:
@@ -227,21 +227,31 @@ def _equal(impostor_K: NDArray[np.int64], genuine_K: NDArray[np.int64]) -> int:
     return int(np.argmax(impostor_K / impostor_K[-1] >= 1 - genuine_K / genuine_K[-1]))
 
 
-def _read(steps: Steps, faces: Faces, fmrs: Sequence[float], shown: int) -> Verification:
-    """Return the figures that the counts tell."""
+def read(steps: Steps, faces: int, people: int, fmrs: Sequence[float]) -> Verification:
+    """Return the figures that counts of pairs tell.
+
+    Args:
+        steps: Pairs by similarity; counted by cell where the operating points are.
+        faces: That the pairs are of.
+        people: Likewise.
+        fmrs: False match rates, the highest first.
+    """
     impostor_K, genuine_K = np.cumsum(steps.impostor_K), np.cumsum(steps.genuine_K)
     impostors, genuines = int(impostor_K[-1]), int(genuine_K[-1])
-    beside = float(np.sum((genuine_K - steps.genuine_K / 2) * (steps.impostor_K / impostors)) / genuines)
     tied = float(np.sum(steps.genuine_K / genuines * (steps.impostor_K / impostors) * (steps.cells_K > 1)))
-    eer, eer_threshold = _equal_error(steps, impostor_K, genuine_K)
-    points = [_point(steps, impostor_K, genuine_K, rate) for rate in fmrs[:shown]]
-    points += [OperatingPoint(fmr=rate, tar=None, threshold=None, counted_fmr=None) for rate in fmrs[shown:]]
+    eer, eer_threshold = equal_error(steps, impostor_K, genuine_K)
+    points = [
+        point_at(steps, impostor_K, genuine_K, rate)
+        if can_show(rate, impostors)
+        else OperatingPoint(fmr=rate, tar=None, threshold=None, counted_fmr=None)
+        for rate in fmrs
+    ]
     return Verification(
-        faces=len(faces.person_N),
-        people=int(faces.person_N[-1]) + 1,
+        faces=faces,
+        people=people,
         genuine=genuines,
         impostor=impostors,
-        auc=beside,
+        auc=auc(steps, genuine_K),
         auc_error=tied / 2,
         eer=eer,
         eer_threshold=eer_threshold,
@@ -250,7 +260,19 @@ def _read(steps: Steps, faces: Faces, fmrs: Sequence[float], shown: int) -> Veri
     )
 
 
-def _point(steps: Steps, impostor_K: NDArray[np.int64], genuine_K: NDArray[np.int64], fmr: float) -> OperatingPoint:
+def auc(steps: Steps, genuine_K: NDArray[np.int64]) -> float:
+    """Return the chance that a genuine pair is the more alike; pairs of one step count half.
+
+    Args:
+        steps: Pairs by similarity.
+        genuine_K: Pairs of one person down to each step.
+    """
+    impostors, genuines = int(steps.impostor_K.sum()), int(genuine_K[-1])
+    return float(np.sum((genuine_K - steps.genuine_K / 2) * (steps.impostor_K / impostors)) / genuines)
+
+
+def point_at(steps: Steps, impostor_K: NDArray[np.int64], genuine_K: NDArray[np.int64], fmr: float) -> OperatingPoint:
+    """Return what the lowest threshold does that keeps a rate; sums are of pairs down to each step."""
     cut = cut_at(impostor_K, fmr)
     false, true = (int(sum_K[cut - 1]) if cut else 0 for sum_K in (impostor_K, genuine_K))
     return OperatingPoint(
@@ -261,8 +283,8 @@ def _point(steps: Steps, impostor_K: NDArray[np.int64], genuine_K: NDArray[np.in
     )
 
 
-def _equal_error(steps: Steps, impostor_K: NDArray[np.int64], genuine_K: NDArray[np.int64]) -> tuple[float, float]:
-    """Return the equal error rate and its threshold."""
+def equal_error(steps: Steps, impostor_K: NDArray[np.int64], genuine_K: NDArray[np.int64]) -> tuple[float, float]:
+    """Return the equal error rate and its threshold; sums are of pairs down to each step."""
     at = _equal(impostor_K, genuine_K)
     fmr, fnmr = impostor_K[at] / impostor_K[-1], 1 - genuine_K[at] / genuine_K[-1]
     before, fnmr_before = fmr - steps.impostor_K[at] / impostor_K[-1], fnmr + steps.genuine_K[at] / genuine_K[-1]
