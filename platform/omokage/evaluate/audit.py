@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omokage.errors import ConfigError, DatasetError
-from omokage.evaluate.bootstrap import BootstrapConfig, Interval, among, draw, interval, room, units_for
+from omokage.evaluate.bootstrap import BootstrapConfig, among, draw, interval, room, units_for
 from omokage.evaluate.gaps import Gap, gap, permuted
 from omokage.evaluate.groups import Groups
+from omokage.evaluate.interval import Interval
 from omokage.evaluate.pairs import unit_vectors
 from omokage.evaluate.sweep import ByUnit, Levels, sweep
 from omokage.evaluate.verification import SHOWN

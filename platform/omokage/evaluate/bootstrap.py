@@ -19,6 +19,7 @@ Shape key: U units, L levels of similarity, T = L - 1 thresholds, R draws.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate import pairs
+from omokage.evaluate.interval import Interval as Interval
 from omokage.evaluate.sweep import THRESHOLDS, ByUnit, Levels, sweep
 from omokage.evaluate.verification import Verification, tar_name
 
@@ -59,19 +61,6 @@ class BootstrapConfig:
             raise ConfigError(f"replicates must be at least 100, got {self.replicates}")
         if not 0 < self.confidence < 1:
             raise ConfigError(f"confidence must lie between 0 and 1, got {self.confidence}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Interval:
-    """A figure and where it would lie had other people been looked at."""
-
-    value: float
-    low: float
-    high: float
-
-    def text(self) -> str:
-        """Return the interval for a person."""
-        return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +120,8 @@ def intervals(
     if (len(faces.person_N), people) != (found.faces, found.people):
         raise DatasetError(f"the figures are of {found.faces:,} faces of {found.people:,} people; these are others")
     levels = Levels(_thresholds(found))
-    unit_P = units_for(people, room(len(levels)), config.seed)
+    # as many for every evaluation of these people, so that draws can be paired
+    unit_P = units_for(people, room(THRESHOLDS + 1), config.seed)
     order_N = np.argsort(unit_P[faces.person_N], kind="stable")
     counts = ByUnit(unit_P[faces.person_N][order_N], len(levels))
     vector_NE, person_N = faces.vector_NE[order_N], faces.person_N[order_N]
@@ -143,7 +133,7 @@ def intervals(
         people=people,
         units=len(counts.genuine_UL),
         config=config,
-        key=_key(np.unique(np.asarray(label_N)), config),
+        key=key_of(np.unique(np.asarray(label_N)).tolist(), config),
         figures={name: interval(value, draws[name], config) for name, value in values.items()},
         draws=draws,
     )
@@ -291,6 +281,12 @@ def _thresholds(found: Verification) -> NDArray[np.float64]:
     return np.array([*own, *rest])
 
 
-def _key(label_P: NDArray[Any], config: BootstrapConfig) -> str:
-    told = [label_P.tolist(), config.seed, config.replicates]
+def key_of(people: Sequence[Any], config: BootstrapConfig) -> str:
+    """Return what is equal where the same people are drawn the same way.
+
+    Args:
+        people: Their names, sorted.
+        config: How they are drawn.
+    """
+    told = [people, config.seed, config.replicates]
     return hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()[:16]

@@ -15,11 +15,9 @@ Source:
 Shape key: K steps of similarity from the highest down.
 """
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,95 +26,16 @@ from sklearn.linear_model import LogisticRegression
 
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate import folds
-from omokage.evaluate.bootstrap import MISSED, BootstrapConfig, Interval, intervals
+from omokage.evaluate.answer import Calibration, Likelihood
+from omokage.evaluate.bootstrap import MISSED, BootstrapConfig, intervals
 from omokage.evaluate.pairs import HALF, Steps
 from omokage.evaluate.verification import SHOWN, tar_name, verification
-
-Answer = Literal["match", "no match", "cannot say"]
 
 COARSE: Final = 1 << 11
 """Cells that are one similarity to the fit: 0.0005."""
 
 LOOSE: Final = 1e6
 """Inverse strength of what keeps the slope finite where similarities part people without an error."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Likelihood:
-    """A likelihood ratio that rises with similarity, and how good it is. Plain values."""
-
-    slope: float
-    intercept: float
-    limit: float
-    """Greatest natural logarithm of a ratio or its inverse: of as many as there are people."""
-    cllr: float
-    """Bits a pair that are lost, in pairs of people that the ratio was not fitted on: 0 is perfect, 1 says nothing."""
-    min_cllr: float
-    """What would be lost were the ratios the best that rise with the same similarities."""
-
-    def log_ratio(self, similarity: Any) -> Any:
-        """Return the natural logarithm of the likelihood ratio."""
-        return np.clip(self.slope * np.asarray(similarity, np.float64) + self.intercept, -self.limit, self.limit)
-
-    def text(self) -> str:
-        """Return the ratio for a person."""
-        return (
-            f"log likelihood ratio {self.slope:.3f} x similarity {self.intercept:+.3f}, never beyond {self.limit:.2f}; "
-            f"Cllr {self.cllr:.4f}, at best {self.min_cllr:.4f}"
-        )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Calibration:
-    """A threshold for a false match rate, with what is known of it. Plain values, kept with the encoder."""
-
-    fmr: float
-    """Share of pairs of different people that may match."""
-    threshold: Interval
-    counted_fmr: float
-    """The rate that the threshold has in these pairs."""
-    fmr_interval: Interval
-    """Of that rate at that threshold."""
-    tar: Interval
-    match_from: float
-    """The upper end of the threshold's interval."""
-    no_match_below: float
-    """The lower end of the interval of what 1 % of genuine pairs fall below; never above ``match_from``."""
-    people: int
-    faces: int
-    genuine: int
-    impostor: int
-    likelihood: Likelihood | None
-    likelihood_withheld: str
-    """Why there is none; empty where there is one."""
-
-    def answer(self, similarity: float) -> Answer:
-        """Return what a similarity says.
-
-        Raises:
-            DatasetError: It is no number.
-        """
-        if not math.isfinite(similarity):
-            raise DatasetError(f"a similarity of {similarity} says nothing")
-        if similarity >= self.match_from:
-            return "match"
-        return "no match" if similarity < self.no_match_below else "cannot say"
-
-    def json(self) -> str:
-        """Return the calibration as one JSON object."""
-        return json.dumps(asdict(self))
-
-    def text(self) -> str:
-        """Return the calibration for a person."""
-        ratio = self.likelihood.text() if self.likelihood else f"no likelihood ratio: {self.likelihood_withheld}"
-        return "\n".join(
-            [
-                f"FMR {self.fmr:g} at most: threshold {self.threshold.text()}, there TAR {self.tar.text()}; "
-                f"{self.people:,} people, {self.genuine:,} genuine and {self.impostor:,} impostor pairs",
-                f"match at {self.match_from:.4f} and above, no match below {self.no_match_below:.4f}, else cannot say",
-                ratio,
-            ]
-        )
 
 
 def calibrate(

@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from omokage.evaluate.bootstrap import BootstrapConfig, Interval, interval
+from omokage.evaluate.bootstrap import BootstrapConfig, interval
+from omokage.evaluate.interval import Interval
 
 BATCH: Final = 20
 """Permutations at once."""

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omokage.errors import ConfigError
-from omokage.evaluate.bootstrap import BootstrapConfig, Interval, interval
+from omokage.evaluate.bootstrap import BootstrapConfig, interval
+from omokage.evaluate.interval import Interval
 from omokage.evaluate.search import Searches
 from omokage.evaluate.verification import SHOWN, can_show
 

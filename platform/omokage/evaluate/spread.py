@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from omokage.errors import DatasetError
 from omokage.evaluate.audit import AuditConfig
-from omokage.evaluate.bootstrap import BootstrapConfig, Interval, interval, units_for
+from omokage.evaluate.bootstrap import BootstrapConfig, interval, units_for
 from omokage.evaluate.groups import Groups
+from omokage.evaluate.interval import Interval
 from omokage.evaluate.pairs import unit_vectors
 
 UNITS: Final = 1000
