@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from omokage.cli.words import FLAT, Json, Settings, bar, parse
+from omokage.cli.words import FLAT, Json, Settings, VersionPlace, bar, parse
 
 
 def tune(argv: list[str]) -> str:
@@ -22,10 +22,7 @@ def tune(argv: list[str]) -> str:
         command; with more --trials, one that has ended goes on.
         """
 
-        dataset: Annotated[
-            tyro.conf.Positional[str],
-            tyro.conf.arg(metavar="DATASET[@VERSION]", help="Folder or s3:// prefix of the dataset, and a version."),
-        ]
+        dataset: VersionPlace
         out: Annotated[
             tyro.conf.Positional[str],
             tyro.conf.arg(metavar="OUT", help="New folder or s3:// prefix for all trials."),

@@ -35,6 +35,10 @@ Source = Annotated[
 DatasetPlace = Annotated[
     tyro.conf.Positional[str], tyro.conf.arg(metavar="DATASET", help="Folder or s3:// prefix of the dataset.")
 ]
+VersionPlace = Annotated[
+    tyro.conf.Positional[str],
+    tyro.conf.arg(metavar="DATASET[@VERSION]", help="Folder or s3:// prefix of the dataset, and a version."),
+]
 
 
 def parse(kind: type[T], argv: list[str], verb: str, how: type[Any] | None = None) -> T:
