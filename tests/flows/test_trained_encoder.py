@@ -1,7 +1,9 @@
 """A trained model goes out by export, and in by ingest."""
 
+import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +13,10 @@ import finished
 from conftest import PEOPLE, run
 from omokage.store import Dataset
 from omokage.train import export, trained
-from omokage.vision import codec, geometry
-from omokage.vision.encoder import load_spec
+from omokage.vision import codec
+from omokage.vision.crop import Crop
+from omokage.vision.encoder import EncoderSpec, load_spec
+from omokage.vision.shrink import square
 
 pytestmark = pytest.mark.ray
 
@@ -25,26 +29,33 @@ def test_ingest_with_an_exported_model_gives_the_vectors_that_torch_gives(pictur
         (source / person).mkdir(parents=True)
         for shot in range(2):
             shutil.copy(pictures / person / f"{shot:02d}-0.jpg", source / person)
-    ran = run("ingest", source, tmp_path / "dataset", "--encoder", tmp_path / "out" / "model.onnx", "--json")
+    options = ("--encoder", tmp_path / "out" / "model.onnx", "--align", "dlib", "--padding", "0.1", "--json")
+    ran = run("ingest", source, tmp_path / "dataset", *options)
     assert ran.status == 0, ran.err
 
     spec = load_spec(str(tmp_path / "out" / "model.onnx"))
     found = Dataset.open(str(tmp_path / "dataset"))
     origin = found.head.recipe["encoder"]
-    assert (origin["name"], origin["sha256"], origin["crop"]) == ("run", spec.sha256(), "dlib-1/64/0.1")
+    assert (origin["name"], origin["sha256"], origin["crop"]) == ("run", spec.sha256(), "dlib-1/224/0.1>64")
     assert "training pictures: unknown" in ran.report["licences"]["run"]
-    net = trained.load(str(tmp_path / "run")).embedder
     rows = [row for table in found.faces() for row in table.to_pylist()]
     assert len(rows) >= 9
-    for row in rows:
-        crop = cut(source / row["uri"], row, spec)
-        wanted_E = export.embed(net, torch.from_numpy(crop)[None])[0].numpy()
-        assert np.abs(np.array(row["embedding"]) - wanted_E).max() <= 1e-4
+    vector_NE = np.array([row["embedding"] for row in rows], np.float32)
+    net = trained.load(str(tmp_path / "run")).embedder
+
+    def torchs(faces: list[np.ndarray]) -> np.ndarray:
+        return export.embed(net, torch.from_numpy(np.stack(faces))).numpy()
+
+    assert np.abs(vector_NE - torchs([cut(source / row["uri"], row, spec) for row in rows])).max() <= 1e-4
+    # training sees a face as its chip shows it: a picture in JPEG, made smaller
+    chips = [square(codec.decode(row["chip"]), spec.input_size) for row in rows]
+    at_once = [cut(source / row["uri"], row, dataclasses.replace(spec, cut=None)) for row in rows]
+    seen_N, other_N = ((torchs(chips) * vectors).sum(axis=1) for vectors in (vector_NE, torchs(at_once)))
+    assert seen_N.min() >= 0.99, seen_N
+    assert other_N.min() < 0.97, other_N  # or this test would show nothing
 
 
-def cut(file: Path, row: dict, spec) -> np.ndarray:
+def cut(file: Path, row: dict[str, Any], spec: EncoderSpec) -> np.ndarray:
     """Return the face as the encoder is to see it, cut by its landmarks."""
-    picture = codec.decode(file.read_bytes())
-    frame = geometry.Template(name=spec.template, size=spec.input_size, padding=spec.padding)
     landmarks_52 = np.array(row["landmarks"], np.float32).reshape(5, 2)
-    return geometry.warp(picture, geometry.matrix(frame, landmarks_52, np.array(row["box"], np.float32)), frame.size)
+    return Crop.of(spec)(codec.decode(file.read_bytes()), landmarks_52, np.array(row["box"], np.float32))

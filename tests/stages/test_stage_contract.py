@@ -23,6 +23,7 @@ from omokage.stages.measure import Measure
 from omokage.stages.read import Read, ReadConfig
 from omokage.synth.portrait import group, portrait
 from omokage.vision import codec
+from omokage.vision.crop import Crop
 from omokage.vision.encoder import load_spec
 from omokage.vision.faces import DetectConfig
 from omokage.vision.geometry import Template
@@ -90,7 +91,7 @@ def settings(spec: Any) -> LookConfig:
         detect=DetectStageConfig(detector=DetectConfig(name="yunet")),
         align=AlignConfig(
             chip=Template(name="arcface", size=112),
-            crop=Template(name=spec.template, size=spec.input_size, padding=spec.padding),
+            crop=Crop.of(spec),
         ),
     )
 

@@ -90,7 +90,7 @@ def test_openvino_takes_many_faces_at_once(place):
 def test_the_description_says_how_faces_reach_it(place, spec):
     seen = trained.load(str(place / "run 1")).embedder.input
     assert (spec.name, spec.dim, spec.input_size, spec.colour) == ("run 1", 16, 64, "RGB")
-    assert (spec.template, spec.padding) == ("dlib", 0.1)  # of the chips that it was trained on
+    assert (spec.template, spec.padding, spec.cut) == ("dlib", 0.1, 224)  # of the chips that it was trained on
     assert (spec.mean, spec.std, spec.batch) == (seen.mean, seen.std, "dynamic")
     assert spec.licence == "starting weights: none: trained from random numbers; training pictures: unknown"
     assert spec.weights_file() == (place / "out" / "model.onnx").resolve()
@@ -161,7 +161,8 @@ def test_as_a_verb(place, tmp_path, capsys):
     assert sorted(said["files"]) == sorted(path.name for path in (tmp_path / "out").iterdir())
     assert (said["best"], said["epoch"], said["dim"], said["template"]) == (True, 7, 16, "arcface")
     spec = load_spec(str(tmp_path / "out" / "model.onnx"))
-    assert (spec.sha256(), spec.template, spec.padding) == (said["sha256"], "arcface", 0)
+    assert (spec.sha256(), spec.template, spec.padding, spec.cut) == (said["sha256"], "arcface", 0, None)
+    assert said["cut"] == 64
     assert 0 <= said["difference"] <= 1e-4
     # the same network gives the same graph, by which its vectors are told from others
     assert (tmp_path / "out" / "model.onnx").read_bytes() == (place / "out" / "model.onnx").read_bytes()
@@ -241,7 +242,17 @@ def test_chips_that_nothing_is_known_of_want_a_word(tmp_path):
         ):
             trained.framing(found)
         framed = trained.framing(found, "margin", 0.25)
-        assert (framed.name, framed.padding, framed.size) == ("margin", 0.25, 64)
+        assert (framed.template.name, framed.template.padding) == ("margin", 0.25)
+        assert (framed.template.size, framed.size) == (64, 64)
+
+
+@pytest.mark.parametrize("side", [64, 112])
+def test_chips_of_the_size_that_the_network_takes_need_no_other_cut(side, tmp_path):
+    data = finished.dataset(str(tmp_path / "data"), f"arcface-1/{side}/0")
+    finished.training(str(tmp_path / "run"), data, finished.network())
+    found = trained.load(str(tmp_path / "run"))
+    said = export.description(found, trained.framing(found))
+    assert said.cut == (None if side == 64 else side)
 
 
 def test_a_graph_that_gives_other_vectors_is_not_written(place, spec, tmp_path):

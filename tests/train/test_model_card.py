@@ -9,9 +9,10 @@ from omokage.train import model_card, trained
 from omokage.train.model import ModelConfig
 from omokage.train.trained import Trained
 from omokage.train.validate import INTERVALS
+from omokage.vision.crop import Crop
 from omokage.vision.geometry import Template
 
-FRAME = Template(name="dlib", size=64, padding=0.1)
+CROP = Crop(template=Template(name="dlib", size=224, padding=0.1), size=64)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def made(folder, net, **how) -> Trained:
 
 
 def card(found: Trained) -> str:
-    return model_card.markdown(found, FRAME, model_card.licence(found), "a" * 64)
+    return model_card.markdown(found, CROP, model_card.licence(found), "a" * 64)
 
 
 def test_every_fact_is_there(net, tmp_path):
@@ -35,7 +36,7 @@ def test_every_fact_is_there(net, tmp_path):
     figures, drawn = Verification.from_plain(finished.judged().figures), judged[INTERVALS]["figures"]
     for fact in (
         "aligned faces of 64 x 64 px, RGB, (value / 255 - (0.5, 0.5, 0.5)) / (0.5, 0.5, 0.5)",
-        "dlib-1, padding 0.1",
+        "dlib-1, padding 0.1, cut at 224 px and brought to 64 px",
         "16 numbers a face",
         "a" * 64,
         f"Version: v1, SHA-256 {finished.VERSION_SHA256}; generation 3",

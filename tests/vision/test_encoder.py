@@ -45,6 +45,13 @@ def test_the_worked_example_says_what_such_a_network_wants():
     assert Path(spec.weights) == EXAMPLE.parent.resolve() / "efficientnetv2_arcface.onnx"
 
 
+def test_where_the_face_is_cut_may_be_said(tmp_path):
+    assert load_spec(described(tmp_path, cut="448")).cut == 448
+    assert load_spec(described(tmp_path)).cut is None
+    with pytest.raises(ConfigError, match="cut must be a whole number"):
+        load_spec(described(tmp_path, cut='"448"'))
+
+
 def test_weights_are_found_beside_the_description(tmp_path, monkeypatch):
     folder = tmp_path / "顔 モデル"
     folder.mkdir()

@@ -24,3 +24,16 @@ def test_fit_keeps_small_pictures_and_the_proportions_of_large_ones(shape):
     assert max(small.shape[:2]) == 640
     expected = np.array(shape) * 640 / max(shape)
     np.testing.assert_allclose(small.shape[:2], expected.clip(1), atol=1)
+
+
+def test_a_square_of_another_size():
+    picture = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    assert shrink.square(picture, 96) is picture
+    third = shrink.square(picture, 32)
+    mean = picture.reshape(32, 3, 32, 3, 3).astype(float).mean(axis=(1, 3))
+    assert third.shape == (32, 32, 3) and np.abs(third - mean).max() <= 0.51
+    large = shrink.square(picture, 192)
+    assert large.shape == (192, 192, 3)
+    inner = (3 * picture[0, 0].astype(float) + picture[0, 1]) / 4  # a quarter of the way to the next pixel's centre
+    assert np.abs(large[0, 1] - inner).max() <= 1
+    assert shrink.square(picture[:60], 32).shape == (32, 32, 3)

@@ -32,6 +32,7 @@ from omokage.stages.write import Write, WriteConfig
 from omokage.storage import Folder
 from omokage.store import Dataset, Head
 from omokage.vision import encoder, runtimes
+from omokage.vision.crop import Crop
 from omokage.vision.geometry import Template
 
 
@@ -73,7 +74,7 @@ class Job:
         spec.weights_file()
         look = config.find.look(
             chip=Template(name=config.align, size=config.chip_size, padding=config.padding),
-            crop=crop_of(spec),
+            crop=Crop.of(spec),
         )
         for name in config.find.weights:
             weights.path(name)
@@ -87,7 +88,7 @@ class Job:
                 "name": spec.name,
                 "sha256": spec.sha256(),
                 "dim": spec.dim,
-                "crop": crop_of(spec).tag,
+                "crop": Crop.of(spec).tag,
                 "pixels": [spec.colour, spec.scale, list(spec.mean), list(spec.std)],
                 "output": spec.output_name,
             },
@@ -105,11 +106,6 @@ class Job:
         """Return the licence of every model file that is used."""
         models = {name: weights.entry(name).licence for name in self.config.find.weights}
         return models | {self.spec.name: self.spec.licence}
-
-
-def crop_of(spec: encoder.EncoderSpec) -> Template:
-    """Return how the encoder wants to see a face."""
-    return Template(name=spec.template, size=spec.input_size, padding=spec.padding)
 
 
 @dataclass(slots=True)

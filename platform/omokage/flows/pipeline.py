@@ -22,6 +22,7 @@ from omokage.stages.detect import DetectStageConfig, Keep
 from omokage.stages.isolate import IsolateConfig, Isolated
 from omokage.stages.look import LookConfig
 from omokage.stages.read import Read, ReadConfig
+from omokage.vision.crop import Crop
 from omokage.vision.detector import WEIGHTS
 from omokage.vision.faces import DetectConfig, Name
 from omokage.vision.geometry import Template
@@ -62,7 +63,7 @@ class FacesConfig:
         """Model files that the detector opens."""
         return WEIGHTS[self.detector]
 
-    def look(self, chip: Template, crop: Template | None) -> LookConfig:
+    def look(self, chip: Template, crop: Crop | None) -> LookConfig:
         """Return the settings of the looking stage that cuts ``chip`` and ``crop``."""
         return LookConfig(
             decode=DecodeConfig(max_pixels=self.max_pixels),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from omokage import schema
 from omokage.stages import base
 from omokage.vision import codec, geometry
+from omokage.vision.crop import Crop
 from omokage.vision.geometry import Template
 
 JPEG_QUALITY = 95
@@ -20,12 +21,12 @@ class AlignConfig:
 
     chip: Template
     """For people and for training; stored."""
-    crop: Template | None
+    crop: Crop | None
     """For the encoder; not stored. None where nothing is encoded."""
 
 
 class Align:
-    """Add ``chip`` and ``crop``, both warped from the source's own pixels."""
+    """Add ``chip`` and ``crop``, both cut out of the source's own pixels."""
 
     reads = pa.unify_schemas([schema.PIXELS, schema.DETECTED])
     adds = schema.ALIGNED
@@ -51,14 +52,8 @@ class Align:
     ) -> tuple[list[bytes], list[bytes]]:
         chips, crops = [], []
         for box_4, landmarks_52 in zip(box_F4, landmarks_F52, strict=True):
-            chip = _cut(self.config.chip, picture, box_4, landmarks_52)
+            chip = geometry.cut(self.config.chip, picture, landmarks_52, box_4)
             chips.append(codec.encode_jpeg(chip, JPEG_QUALITY))
             if self.config.crop is not None:
-                crops.append(_cut(self.config.crop, picture, box_4, landmarks_52).tobytes())
+                crops.append(self.config.crop(picture, landmarks_52, box_4).tobytes())
         return chips, crops
-
-
-def _cut(
-    template: Template, picture: NDArray[np.uint8], box_4: NDArray[np.float32], landmarks_52: NDArray[np.float32]
-) -> NDArray[np.uint8]:
-    return geometry.warp(picture, geometry.matrix(template, landmarks_52, box_4), template.size)

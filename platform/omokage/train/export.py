@@ -27,8 +27,8 @@ from omokage.train.model import Embedder
 from omokage.train.trained import Trained, framing, load
 from omokage.vision import embedder as vision
 from omokage.vision import runtimes
+from omokage.vision.crop import Crop
 from omokage.vision.encoder import EncoderSpec, load_spec
-from omokage.vision.geometry import Template
 
 GRAPH: Final = "model.onnx"
 DESCRIPTION: Final = "model.toml"
@@ -68,6 +68,8 @@ class ModelReport:
     """Side of the faces that it takes, px."""
     template: str
     padding: float
+    cut: int
+    """Side at which a face is cut out of its picture, px, before it is brought to ``input_size``: the chips' own."""
     sha256: str
     """Of the graph, by which vectors are told from those of other encoders."""
     difference: float
@@ -88,7 +90,7 @@ class ModelReport:
             [
                 f"{self.out}: {', '.join(self.files)}",
                 f"{self.backbone} of {self.run} ({which}{at}), {self.dim} numbers a face of {self.input_size} px, "
-                f"aligned to {self.template} with padding {self.padding:g}",
+                f"aligned to {self.template} with padding {self.padding:g}, cut at {self.cut} px",
                 f"The graph differs from the network by {self.difference:.1e} at most; {self.seconds:.1f} s",
                 f"Licence: {self.licence}",
                 f"Encode with it: omokage ingest SOURCE DATASET --encoder {here}/{GRAPH}",
@@ -116,14 +118,14 @@ def export(run: str, out: str, align: str | None = None, padding: float | None =
     if others:
         raise ConfigError(f"{folder.url} holds other files, such as {others[0]}: give a new or empty folder")
     trained = load(run)
-    template = framing(trained, align, padding)
-    spec = description(trained, template)
+    crop = framing(trained, align, padding)
+    spec = description(trained, crop)
     made = {GRAPH: graph(trained.embedder), TENSORS: tensors(trained), DESCRIPTION: settings.to_toml(spec).encode()}
     with _written(made) as beside:
         ready = load_spec(str(beside / DESCRIPTION))
         difference = check(trained.embedder, ready)
         sha256 = ready.sha256()
-    made[CARD] = model_card.markdown(trained, template, spec.licence, sha256).encode()
+    made[CARD] = model_card.markdown(trained, crop, spec.licence, sha256).encode()
     for name in FILES:
         folder.write(name, made[name])
     return ModelReport(
@@ -135,8 +137,9 @@ def export(run: str, out: str, align: str | None = None, padding: float | None =
         epoch=trained.epoch,
         dim=spec.dim,
         input_size=spec.input_size,
-        template=template.name,
-        padding=template.padding,
+        template=spec.template,
+        padding=spec.padding,
+        cut=crop.template.size,
         sha256=sha256,
         difference=difference,
         licence=spec.licence,
@@ -144,9 +147,9 @@ def export(run: str, out: str, align: str | None = None, padding: float | None =
     )
 
 
-def description(trained: Trained, template: Template) -> EncoderSpec:
+def description(trained: Trained, crop: Crop) -> EncoderSpec:
     """Return how faces must reach the graph; its weights lie beside the description."""
-    seen = trained.embedder.input
+    seen, template = trained.embedder.input, crop.template
     return EncoderSpec(
         name=trained.place.rstrip("/").rpartition("/")[2] or "model",
         weights=GRAPH,
@@ -156,6 +159,7 @@ def description(trained: Trained, template: Template) -> EncoderSpec:
         colour="RGB",
         template=template.name,
         padding=template.padding,
+        cut=None if template.size == seen.size else template.size,
         scale=1 / 255,
         mean=seen.mean,
         std=seen.std,

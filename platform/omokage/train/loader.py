@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from omokage.errors import DatasetError
 from omokage.train.chips import Chips
+from omokage.vision.shrink import square
 
 AHEAD: Final = 3
 """Batches that are made while a step runs."""
@@ -51,8 +52,7 @@ class Loader:
     Args:
         chips: By row.
         label_N: Person of each row; who shares a label can stand in for each other.
-        size: Side of the pictures, px. Smaller ones are shrunk by averaging (``cv2.INTER_AREA``), larger ones made by
-            linear interpolation; chips of that size stay as they are, and others than square ones are made square.
+        size: Side of the pictures, px; chips of other sizes are brought to it (``vision.shrink.square``).
         threads: That decode.
     """
 
@@ -153,12 +153,7 @@ class Loader:
             with self._lock:
                 self._broken[row] = self.chips.face_id(row)
             return False
-        if picture_HWC.shape == out_HWC.shape:
-            out_HWC[:] = picture_HWC
-            return True
-        smaller = min(picture_HWC.shape[:2]) >= self.size
-        how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        out_HWC[:] = cv2.resize(picture_HWC, (self.size, self.size), interpolation=how)
+        out_HWC[:] = square(picture_HWC, self.size)
         return True
 
     def _others(self, row: int) -> NDArray[np.int64]:

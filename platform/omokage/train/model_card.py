@@ -9,7 +9,7 @@ from omokage.evaluate.verification import tar_name
 from omokage.sheet.words import visible
 from omokage.train.trained import Trained
 from omokage.train.validate import INTERVALS
-from omokage.vision.geometry import Template
+from omokage.vision.crop import Crop
 
 SPECIAL: Final = re.compile(r"([\\`*_\[\]<>|#&~])")
 """What could begin markup within a line; names may hold anything."""
@@ -27,18 +27,18 @@ def licence(trained: Trained) -> str:
     return f"starting weights: {trained.recipe.model.licence()}; training pictures: unknown"
 
 
-def markdown(trained: Trained, template: Template, licence: str, sha256: str) -> str:
+def markdown(trained: Trained, crop: Crop, licence: str, sha256: str) -> str:
     """Return the card.
 
     Args:
         trained: The model.
-        template: How the chips that it was trained on frame a face.
+        crop: How faces must be cut to look like those that it was trained on.
         licence: As its description has it.
         sha256: Of its graph.
     """
     sections = {
         "Use and limits": [USE],
-        "Input and output": _lines(_input(trained, template, sha256)),
+        "Input and output": _lines(_input(trained, crop, sha256)),
         "Data": _lines(_data(trained)),
         "Training": _lines(_training(trained)),
         "Figures": [*_figures(trained)],
@@ -51,10 +51,12 @@ def markdown(trained: Trained, template: Template, licence: str, sha256: str) ->
     return "\n\n".join(parts) + "\n"
 
 
-def _input(trained: Trained, template: Template, sha256: str) -> Iterator[tuple[str, str]]:
+def _input(trained: Trained, crop: Crop, sha256: str) -> Iterator[tuple[str, str]]:
     seen = trained.embedder.input
     yield "Takes", f"aligned faces of {seen.size} x {seen.size} px, RGB, (value / 255 - {seen.mean}) / {seen.std}"
-    yield "Alignment", f"{template.version}, padding {template.padding:g}"
+    template = crop.template
+    resized = "" if template.size == crop.size else f", cut at {template.size} px and brought to {crop.size} px"
+    yield "Alignment", f"{template.version}, padding {template.padding:g}{resized}"
     yield "Gives", f"{trained.recipe.model.dim} numbers a face, a vector of length 1; compare by cosine"
     yield "SHA-256 of the graph", sha256
 

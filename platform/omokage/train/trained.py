@@ -14,6 +14,7 @@ from omokage.train.recipe import Recipe
 from omokage.train.run import HEAD, Run, RunHead
 from omokage.train.split import counts
 from omokage.train.state import loaded
+from omokage.vision.crop import Crop
 from omokage.vision.geometry import TEMPLATES, Template
 
 BROKEN: Final = (ValueError, KeyError, TypeError, RuntimeError, AttributeError, WorkError)
@@ -80,8 +81,8 @@ def load(place: str) -> Trained:
     )
 
 
-def framing(trained: Trained, align: str | None = None, padding: float | None = None) -> Template:
-    """Return how the chips that it was trained on frame a face, at the size that it takes.
+def framing(trained: Trained, align: str | None = None, padding: float | None = None) -> Crop:
+    """Return how a face must be cut to look like those that it was trained on: as chips were, then made smaller.
 
     Args:
         trained: A network.
@@ -94,7 +95,7 @@ def framing(trained: Trained, align: str | None = None, padding: float | None = 
     """
     size = trained.embedder.input.size
     if align is not None:
-        return Template(name=align, size=size, padding=padding or 0.0)
+        return Crop(template=Template(name=align, size=size, padding=padding or 0.0), size=size)
     tag = str(Dataset.open(trained.head.dataset).head.recipe.get("chip", "unknown"))
     version, _, rest = tag.partition("/")
     known = [name for name, (current, _) in TEMPLATES.items() if current == version]
@@ -103,7 +104,8 @@ def framing(trained: Trained, align: str | None = None, padding: float | None = 
             f"what frames the faces that {trained.place} was trained on is not known (chips: {tag}); "
             f"say it with --align {'|'.join(TEMPLATES)} and --padding"
         )
-    return Template(name=known[0], size=size, padding=float(rest.partition("/")[2]))
+    side, _, room = rest.partition("/")
+    return Crop(template=Template(name=known[0], size=int(side), padding=float(room)), size=size)
 
 
 def _epoch(run: Run, best: bool) -> int | None:

@@ -15,6 +15,7 @@ from typing import Any
 from omokage import weights
 from omokage.config import nearest
 from omokage.errors import ConfigError, WeightsError
+from omokage.vision.geometry import LARGEST, SMALLEST
 
 BUILT_IN = ("sface",)
 """Encoders that are known by name; each has a description in ``vision/encoders``."""
@@ -56,6 +57,10 @@ class EncoderSpec:
     padding: float = 0.0
     """Room around the template as a share of its side, at least 0. "arcface" has none."""
 
+    cut: int | None = None
+    """Side at which the aligned face is cut out of the picture, in px, before it is averaged down (or enlarged) to
+    ``input_size``; None: at ``input_size`` itself. Of weights that were trained on pictures made smaller."""
+
     scale: float = 1.0
     """Factor on the values 0 to 255, not 0; it comes before ``mean`` and ``std``."""
 
@@ -88,6 +93,8 @@ class EncoderSpec:
             _at_least("batch", self.batch, 1)
         _at_least("dim", self.dim, 1)
         _at_least("input_size", self.input_size, 1)
+        if self.cut is not None and not SMALLEST <= self.cut <= LARGEST:
+            raise ConfigError(f"encoder.cut must lie in {SMALLEST} to {LARGEST} px, got {self.cut}")
         _at_least("padding", self.padding, 0)
         if self.template == "arcface" and self.padding:
             raise ConfigError(f'encoder.padding must be 0 with the template "arcface", got {self.padding}')
@@ -223,6 +230,7 @@ _KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "colour": _TEXT,
     "template": _TEXT,
     "padding": _NUMBER,
+    "cut": _WHOLE,
     "scale": _NUMBER,
     "mean": _THREE,
     "std": _THREE,

@@ -19,6 +19,10 @@ from numpy.typing import NDArray
 
 from omokage.errors import ConfigError
 
+SMALLEST: Final = 16
+LARGEST: Final = 2048
+"""Sides that a chip can have, px."""
+
 Placement = Callable[["Template", NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 """Template, landmarks (5, 2) and box (4,) in source pixels to the matrix (2, 3) from source to chip pixels."""
 
@@ -42,8 +46,8 @@ class Template:
         """Reject what no chip could be cut with."""
         if self.name not in TEMPLATES:
             raise ConfigError(f"align.template must be one of {', '.join(TEMPLATES)}, got {self.name!r}")
-        if not 16 <= self.size <= 2048:
-            raise ConfigError(f"align.size must lie in 16 to 2048 px, got {self.size}")
+        if not SMALLEST <= self.size <= LARGEST:
+            raise ConfigError(f"align.size must lie in {SMALLEST} to {LARGEST} px, got {self.size}")
         if not 0 <= self.padding <= 4:
             raise ConfigError(f"align.padding must lie in 0 to 4, got {self.padding}")
 
@@ -107,6 +111,13 @@ def matrix(template: Template, landmarks_52: NDArray[np.floating], box_4: NDArra
         raise GeometryError("landmarks or box are not finite")
     place = TEMPLATES[template.name][1]
     return place(template, np.asarray(landmarks_52, np.float64), np.asarray(box_4, np.float64))
+
+
+def cut(
+    template: Template, picture: NDArray[np.uint8], landmarks_52: NDArray[np.floating], box_4: NDArray[np.floating]
+) -> NDArray[np.uint8]:
+    """Return the chip of a face of an RGB picture, shape (S, S, 3); arguments and errors as of ``matrix``."""
+    return warp(picture, matrix(template, landmarks_52, box_4), template.size)
 
 
 def warp(

@@ -17,6 +17,18 @@ def halve_above(picture: NDArray[np.uint8], limit: int) -> NDArray[np.uint8]:
     return picture
 
 
+def square(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return the picture at ``side`` by ``side`` pixels; one of that size comes as it is.
+
+    A larger one is averaged down, a smaller one enlarged by linear interpolation. What a network is trained on and what
+    it is given later both pass here: it must be one function, or a network sees other faces than it knows.
+    """
+    if picture.shape[:2] == (side, side):
+        return picture
+    how = cv2.INTER_AREA if min(picture.shape[:2]) >= side else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=how), np.uint8)
+
+
 def fit(picture: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
     """Return the picture, shrunk to a longer side of ``longest`` pixels where it is larger than that."""
     picture = halve_above(picture, 2 * longest)
