@@ -1,4 +1,4 @@
-"""The vectors that an encoder gives a dataset's faces: the dataset's own, or those that another encoder made of its chips.
+"""The vectors that an encoder gives a dataset's faces: its own, or those that another encoder made of its chips.
 
     DATASET/encoded/<name>-<key>/encoded.json                 which encoder, of which chips, run by what; written first
     DATASET/encoded/<name>-<key>/<shard>-<sha256>.arrow       face_id and embedding of one shard's faces, in its order
@@ -123,28 +123,28 @@ def place_of(encoder: Mapping[str, Any], chip: str) -> str:
     return f"{name or 'encoder'}-{hashlib.sha256(told.encode(errors='surrogatepass')).hexdigest()[:12]}"
 
 
-def begin(folder: Folder, head: EncodedHead) -> EncodedHead:
-    """Return what the folder says of itself, which is ``head`` where it said nothing yet.
+def begin(folder: Folder, head: EncodedHead) -> None:
+    """Let a folder say what is to be in it, unless it says something already."""
+    folder.update(HEAD, lambda old: head.json() if old is None else None)
+
+
+def begun(folder: Folder, head: EncodedHead) -> EncodedHead | None:
+    """Return what a folder says of itself; None where it says nothing yet.
 
     Raises:
-        DatasetError: It says something else, or is damaged.
+        DatasetError: It is damaged, or holds vectors of another origin than ``head``.
     """
-    written: list[bytes] = []
-
-    def first(old: bytes | None) -> bytes | None:
-        written[:] = [old or head.json()]
-        return head.json() if old is None else None
-
-    folder.update(HEAD, first)
     try:
-        said = json.loads(written[0])
+        said = json.loads(folder.read(HEAD))
         if said.pop("format") != FORMAT:
             raise DatasetError(f"{folder.url} was written by another version of omokage")
         there = EncodedHead(**said)
+    except FileNotFoundError:
+        return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(f"{folder.place(HEAD)} is damaged ({error}): remove the folder {folder.url}") from error
     if (there.encoder, there.chip, there.cut) != (head.encoder, head.chip, head.cut):
-        raise DatasetError(f"{folder.url} holds vectors of {there.encoder['name']}, made otherwise: remove that folder")
+        raise DatasetError(f"{folder.url} holds vectors of another origin: remove that folder")
     return there
 
 
