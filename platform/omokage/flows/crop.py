@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from omokage import weights
 from omokage.flows import cluster, pipeline, workers
 from omokage.flows.cluster import ClusterConfig
-from omokage.flows.pipeline import FacesConfig, LookerConfig
+from omokage.flows.faces import FacesConfig
+from omokage.flows.pipeline import LookerConfig
 from omokage.progress import OnProgress, quietly
 from omokage.report import CropReport
 from omokage.source import Source, check_apart

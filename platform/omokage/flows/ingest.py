@@ -8,16 +8,15 @@ from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import ray
 import ray.data
-import ray.exceptions
 
 from omokage import changes, weights
 from omokage.apply.journal import refuse_unfinished
 from omokage.errors import DatasetError
-from omokage.flows import cluster, pipeline, workers
+from omokage.flows import chosen, cluster, pipeline, workers
 from omokage.flows.cluster import ClusterConfig
-from omokage.flows.pipeline import FacesConfig, LookerConfig
+from omokage.flows.faces import FacesConfig
+from omokage.flows.pipeline import LookerConfig
 from omokage.flows.workers import Workers
 from omokage.progress import OnProgress, quietly
 from omokage.report import IngestReport, by_status, tally
@@ -31,9 +30,10 @@ from omokage.stages.read import ReadConfig
 from omokage.stages.write import Write, WriteConfig
 from omokage.storage import Folder
 from omokage.store import Dataset, Head
-from omokage.vision import encoder, runtimes
+from omokage.vision import encoder
 from omokage.vision.crop import Crop
 from omokage.vision.geometry import Template
+from omokage.vision.origin import origin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,22 +82,10 @@ class Job:
 
     def recipe(self) -> dict[str, Any]:
         """Return everything that decides what a picture's faces are."""
-        find, spec = self.config.find, self.spec
+        find = self.config.find
         return {
-            "encoder": {
-                "name": spec.name,
-                "sha256": spec.sha256(),
-                "dim": spec.dim,
-                "crop": Crop.of(spec).tag,
-                "pixels": [spec.colour, spec.scale, list(spec.mean), list(spec.std)],
-                "output": spec.output_name,
-            },
-            "detector": {
-                "name": find.detector,
-                "weights": {name: weights.entry(name).sha256 for name in find.weights},
-                "min_score": find.min_score,
-                "min_side": find.min_side,
-            },
+            "encoder": origin(self.spec),
+            "detector": find.recipe(),
             "faces": find.faces,
             "chip": self.look.align.chip.tag,
         }
@@ -157,7 +145,7 @@ def ingest(source: str, dataset: str, config: IngestConfig, on_progress: OnProgr
 def _run(job: Job, data: Dataset, pending: pa.Table, run: Run, on_progress: OnProgress) -> Dataset:
     """Return the dataset after turning ``pending`` into shards, with what that took noted in ``run``."""
     run.workers = workers.plan(*cluster.capacity(job.config.cluster), job.config.workers, job.config.find.detect_on)
-    run.runtime = job.config.runtime or _runtime(job, data.head, run)
+    run.runtime = job.config.runtime or chosen.runtime(job.spec, data.head.runtime, run.workers, run.warnings)
     if not data.head.runtime:
         data = data.encoded_by(run.runtime)
     on_progress(0, pending.num_rows, "pictures")
@@ -165,27 +153,6 @@ def _run(job: Job, data: Dataset, pending: pa.Table, run: Run, on_progress: OnPr
         run.add(shard)
         on_progress(run.done, pending.num_rows, "pictures")
     return data
-
-
-def _runtime(job: Job, head: Head, run: Run) -> str:
-    """Return what runs the encoder: what ran it before, or the quickest one where an encoder will run."""
-    assert run.workers is not None
-    pools = run.workers
-    if head.runtime and runtimes.needs_card(head.runtime) == bool(pools.encode_gpus):
-        return head.runtime
-
-    def measure(device: str) -> str:
-        choice = runtimes.choose(job.spec, device=device)
-        choice.runtime.close()
-        return choice.runtime.name
-
-    there = ray.remote(num_cpus=pools.encode_cpus, num_gpus=pools.encode_gpus, max_calls=1)(measure)
-    if pools.encode_gpus:
-        try:
-            return ray.get(there.remote("cuda"))
-        except ray.exceptions.RayTaskError as error:
-            run.warnings.append(f"the GPU is not used: {error.cause}")
-    return ray.get(there.remote("cpu"))
 
 
 def _shards(job: Job, data: Dataset, pending: pa.Table, pools: Workers, runtime: str) -> Iterator[Shard]:

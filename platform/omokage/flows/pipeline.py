@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,16 +16,9 @@ from omokage import weights
 from omokage.errors import WorkError
 from omokage.flows.workers import Workers
 from omokage.stages import base
-from omokage.stages.align import AlignConfig
-from omokage.stages.decode import DecodeConfig
-from omokage.stages.detect import DetectStageConfig, Keep
 from omokage.stages.isolate import IsolateConfig, Isolated
 from omokage.stages.look import LookConfig
 from omokage.stages.read import Read, ReadConfig
-from omokage.vision.crop import Crop
-from omokage.vision.detector import WEIGHTS
-from omokage.vision.faces import DetectConfig, Name
-from omokage.vision.geometry import Template
 
 CHUNK = 256
 """Pictures of one block, and so of one shard: with chips and crops some 15 MB of shared memory."""
@@ -39,42 +32,6 @@ BYTES_AT_ONCE = 64 << 20
 
 QUEUED = 2
 """Chunks that a worker has in hand: one at work, one waiting."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FacesConfig:
-    """Which faces of which pictures are taken."""
-
-    detector: Name = "mediapipe"
-    """What finds faces."""
-    min_score: float = 0.5
-    """Faces with a lower detector score do not count; in (0, 1)."""
-    min_side: int = 24
-    """Faces with a shorter side than this, in pixels, do not count."""
-    detect_on: Literal["cpu", "cuda"] = "cpu"
-    """Where the detector runs; only yunet can run on a card, which it then shares with the encoder."""
-    faces: Keep = "largest"
-    """Of several faces in a picture of somebody: take the largest, all, or refuse the picture (one)."""
-    max_pixels: int = 178_000_000
-    """A picture with more pixels is refused before it is decoded."""
-
-    @property
-    def weights(self) -> tuple[str, ...]:
-        """Model files that the detector opens."""
-        return WEIGHTS[self.detector]
-
-    def look(self, chip: Template, crop: Crop | None) -> LookConfig:
-        """Return the settings of the looking stage that cuts ``chip`` and ``crop``."""
-        return LookConfig(
-            decode=DecodeConfig(max_pixels=self.max_pixels),
-            detect=DetectStageConfig(
-                detector=DetectConfig(
-                    name=self.detector, min_score=self.min_score, min_side=self.min_side, device=self.detect_on
-                ),
-                faces=self.faces,
-            ),
-            align=AlignConfig(chip=chip, crop=crop),
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,10 +104,19 @@ def write(
         compute=ray.data.ActorPoolStrategy(size=workers.write, max_tasks_in_flight_per_actor=QUEUED),
         num_cpus=workers.write_cpus,
     )
-    marks: pa.Table
+    yield from marks(ends)
+
+
+def marks(ends: ray.data.Dataset) -> Iterator[dict[str, Any]]:
+    """Run a stream whose rows are marks to its end, and yield them as they come.
+
+    Raises:
+        WorkError: The work could not go on.
+    """
+    table: pa.Table
     try:
-        for marks in ends.iter_batches(batch_format="pyarrow", batch_size=None, prefetch_batches=0):
-            yield from map(json.loads, marks["mark"].to_pylist())
+        for table in ends.iter_batches(batch_format="pyarrow", batch_size=None, prefetch_batches=0):
+            yield from map(json.loads, table["mark"].to_pylist())
     except (ray.exceptions.RayError, ray.exceptions.RaySystemError) as error:
         said = _first_words(str(error))
         raise WorkError(f"{said}: the work ended early; what is finished is kept, the same command goes on") from error

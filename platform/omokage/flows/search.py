@@ -11,9 +11,9 @@ import pyarrow as pa
 from omokage import schema
 from omokage.curate.found import Answer, AskedFace, SearchReport
 from omokage.errors import ConfigError, DatasetError, SourceError
+from omokage.flows.faces import FacesConfig
 from omokage.flows.index import Index, up_to_date
 from omokage.flows.ingest import IngestConfig, Job
-from omokage.flows.pipeline import FacesConfig
 from omokage.index import plan
 from omokage.index.threads import cores
 from omokage.index.top import nearest
