@@ -1,0 +1,121 @@
+"""Faces that a page shows: pairs to look at, and people with their faces. Chips are read for these alone.
+
+Shape key: n faces of a person, E numbers of an embedding.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from omokage.assess.subject import Subject
+from omokage.card.blocks import Pair, Seen
+from omokage.evaluate.extremes import Alike
+from omokage.shards import read_table
+from omokage.sheet.choose import DIGITS, ENOUGH, FIGURES, Chip, Group
+from omokage.store import Dataset
+
+KNOWN: Final = ["face_id", "uri", *FIGURES]
+"""What a page says of a face."""
+
+
+def pairs(subject: Subject, found: Sequence[Alike]) -> tuple[Pair, ...]:
+    """Return pairs with their pictures.
+
+    Raises:
+        DatasetError: A shard is gone or damaged.
+    """
+    jpegs = _chips(subject, (row for pair in found for row in (pair.a, pair.b)))
+    return tuple(
+        Pair(_seen(subject, pair.a, jpegs), _seen(subject, pair.b, jpegs), round(pair.similarity, DIGITS))
+        for pair in found
+    )
+
+
+def people(subject: Subject, labels: Sequence[int], per_person: int) -> tuple[Group, ...]:
+    """Return people with some of their faces: the most typical one, and the least typical ones.
+
+    Args:
+        subject: The faces.
+        labels: Whose to show.
+        per_person: Faces of each, at least 1.
+
+    Raises:
+        DatasetError: A shard is gone or damaged.
+    """
+    chosen = [_chosen(subject, label, per_person) for label in labels]
+    jpegs = _chips(subject, (row for rows in chosen for row in rows))
+    return tuple(_group(subject, label, rows, jpegs) for label, rows in zip(labels, chosen, strict=True))
+
+
+def _chosen(subject: Subject, label: int, per_person: int) -> dict[int, float | None]:
+    """Return rows of a person and how like the others they are, the least typical first, the most typical last."""
+    first, count = _run(subject, label)
+    typical_n = _typical(subject.vector_NE[first : first + count])
+    if len(typical_n) < 2:
+        return {first: None}
+    order_n = np.argsort(typical_n, kind="stable")
+    keep = order_n if len(order_n) <= per_person else np.append(order_n[: per_person - 1], order_n[-1])
+    return {first + int(n): float(typical_n[n]) for n in keep}
+
+
+def _typical(vector_nE: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return each face's cosine to the mean of the others."""
+    rest_nE = vector_nE.sum(0, dtype=np.float64) - vector_nE
+    length_n = np.maximum(np.linalg.norm(rest_nE, axis=1), 1e-9)
+    cosine_n: NDArray[np.float64] = np.round(np.einsum("ne,ne->n", rest_nE, vector_nE) / length_n, DIGITS)
+    return cosine_n
+
+
+def _group(subject: Subject, label: int, rows: dict[int, float | None], jpegs: dict[int, bytes]) -> Group:
+    mine = subject.faces.slice(*_run(subject, label))
+    chips = [Chip(**_known(subject, row), similarity=similarity, jpeg=jpegs[row]) for row, similarity in rows.items()]
+    typical = chips.pop() if mine.num_rows >= ENOUGH else None
+    return Group(
+        identity=subject.people[label],
+        pictures=int(pc.count_distinct(mine["uri"]).as_py()),
+        faces=mine.num_rows,
+        typical=typical,
+        others=tuple(chips),
+    )
+
+
+def _run(subject: Subject, label: int) -> tuple[int, int]:
+    """Return where a person's faces begin, and how many there are."""
+    first, end = np.searchsorted(subject.label_N, [label, label + 1]).tolist()
+    return first, end - first
+
+
+def _seen(subject: Subject, row: int, jpegs: dict[int, bytes]) -> Seen:
+    person = subject.people[subject.label_N[row]]
+    return Seen(person=person, uri=str(_known(subject, row)["uri"]), jpeg=jpegs[row])
+
+
+def _known(subject: Subject, row: int) -> dict[str, Any]:
+    found: dict[str, Any] = subject.faces.slice(row, 1).select(KNOWN).to_pylist()[0]
+    return found
+
+
+def _chips(subject: Subject, rows: Iterable[int]) -> dict[int, bytes]:
+    """Return the chips of some rows; empty for faces that have none, or that the dataset has no longer.
+
+    Raises:
+        DatasetError: A shard is gone or damaged.
+    """
+    order = sorted(set(rows))
+    wanted = subject.faces.select(["face_id", "uri"]).take(pa.array(order, pa.int64()))
+    data = Dataset.open(subject.dataset)
+    manifest = data.manifest()
+    mine = manifest.filter(pc.is_in(manifest["uri"], value_set=pa.array(wanted["uri"].to_pylist(), pa.string())))
+    names = set(mine["shard"].to_pylist())
+    ids = pa.array(wanted["face_id"].to_pylist(), pa.string())
+    jpegs: dict[str, bytes] = {}
+    for shard in data.head.shards:
+        if shard.name in names:
+            table = read_table(data.folder, shard.file("faces"), ["face_id", "chip"])
+            found = table.filter(pc.is_in(table["face_id"], value_set=ids))
+            jpegs |= zip(found["face_id"].to_pylist(), found["chip"].to_pylist(), strict=True)
+    return {row: jpegs.get(face_id) or b"" for row, face_id in zip(order, ids.to_pylist(), strict=True)}
