@@ -32,7 +32,6 @@ from omokage.vision.crop import Crop
 from omokage.vision.encoder import EncoderSpec, load_spec
 from omokage.vision.geometry import GeometryError, Template
 from omokage.vision.origin import origin
-from omokage.vision.origin import origin
 from omokage.vision.recut import Recut, framed
 
 SHARE: Final = 0.9
