@@ -15,6 +15,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -79,7 +80,7 @@ class Source:
             rows = self._listed()
         else:
             rows = _local_tree(self.root.root) if self.root.local else _remote_tree(self.root)
-        table = _table(rows).sort_by("uri")
+        table = listed(rows).sort_by("uri")
         if not table.num_rows:
             raise SourceError(f"{self.url} holds no files")
         return table
@@ -91,21 +92,21 @@ class Source:
 
     def _listed(self) -> Iterator[Listed]:
         table = _read_list(self.root, self.url)
-        pairs = zip(table["uri"].to_pylist(), table["identity"].to_pylist(), strict=True)
-
-        def look(pair: tuple[str, str | None]) -> Listed:
-            uri, identity = pair
-            folder, path = locate(self.root, uri)
-            try:
-                info = folder.files.info(path)
-                if info["type"] != "file":  # a pipe would block whoever opens it
-                    return Listed(uri, identity, reason="not_a_picture")
-                return Listed(uri, identity, info["size"], stamp(info))
-            except (OSError, ValueError):  # no path can have a NUL in it
-                return Listed(uri, identity, reason="unreadable")
-
+        uris, identities = table["uri"].to_pylist(), table["identity"].to_pylist()
         with ThreadPoolExecutor(STAT_THREADS) as pool:
-            yield from pool.map(look, pairs)
+            yield from pool.map(partial(entry, self.root), uris, identities)
+
+
+def entry(root: Folder, uri: str, identity: str | None = None) -> Listed:
+    """Return what is known of one picture without opening it; a reason where it cannot be opened."""
+    folder, path = locate(root, uri)
+    try:
+        info = folder.files.info(path)
+        if info["type"] != "file":  # a pipe would block whoever opens it
+            return Listed(uri, identity, reason="not_a_picture")
+        return Listed(uri, identity, info["size"], stamp(info))
+    except (OSError, ValueError):  # no path can have a NUL in it
+        return Listed(uri, identity, reason="unreadable")
 
 
 def resolver(url: str) -> Callable[[str], str]:
@@ -223,7 +224,8 @@ def _shown(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _table(rows: Iterator[Listed]) -> pa.Table:
+def listed(rows: Iterator[Listed]) -> pa.Table:
+    """Return inputs as a table, columns ``LISTED``, in their order."""
     batches = []
     while columns := list(zip(*(row for _, row in zip(range(ROWS_AT_ONCE), rows, strict=False)), strict=True)):
         arrays = [pa.array(values, field.type) for values, field in zip(columns, schema.LISTED, strict=True)]

@@ -18,17 +18,13 @@ from omokage.flows.workers import Workers
 from omokage.stages import base
 from omokage.stages.isolate import IsolateConfig, Isolated
 from omokage.stages.look import LookConfig
-from omokage.stages.read import Read, ReadConfig
+from omokage.stages.read import PICTURES_AT_ONCE, Read, ReadConfig, parts
 
 CHUNK = 256
 """Pictures of one block, and so of one shard: with chips and crops some 15 MB of shared memory."""
 
 CHUNKS_PER_WORKER = 12
 """Small inputs are cut finer than ``CHUNK``, so that every worker has its share and the bar moves."""
-
-PICTURES_AT_ONCE = 16
-BYTES_AT_ONCE = 64 << 20
-"""Bounds of what is read ahead and handed to the isolated process in one go."""
 
 QUEUED = 2
 """Chunks that a worker has in hand: one at work, one waiting."""
@@ -56,9 +52,9 @@ class Looker:
 
     def __call__(self, chunk: pa.Table) -> Iterator[pa.Table]:
         """Yield ``chunk`` in parts, looked at; the next part is read meanwhile."""
-        parts = list(_parts(chunk))
-        coming = [self.ahead.submit(base.run, [self.read], part) for part in parts[:1]]
-        for following in [*parts[1:], None]:
+        pieces = list(parts(chunk))
+        coming = [self.ahead.submit(base.run, [self.read], part) for part in pieces[:1]]
+        for following in [*pieces[1:], None]:
             part = coming.pop().result()
             if following is not None:
                 coming.append(self.ahead.submit(base.run, [self.read], following))
@@ -133,15 +129,3 @@ def _cut(rows: int, workers: int) -> Iterator[tuple[int, int]]:
     size = int(np.clip(rows // (workers * CHUNKS_PER_WORKER), PICTURES_AT_ONCE, CHUNK))
     for start in range(0, rows, size):
         yield start, min(size, rows - start)
-
-
-def _parts(chunk: pa.Table) -> Iterator[pa.Table]:
-    """Yield runs of rows that are few enough and small enough to be held together."""
-    sizes = chunk["size"].fill_null(0).to_pylist()
-    start, held = 0, 0
-    for row, size in enumerate(sizes):
-        if row > start and (row - start == PICTURES_AT_ONCE or held + size > BYTES_AT_ONCE):
-            yield chunk.slice(start, row - start)
-            start, held = row, 0
-        held += size
-    yield chunk.slice(start)

@@ -3,7 +3,6 @@
 That is better than one product on all cores, since what comes between the products runs side by side too.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,13 +12,10 @@ from typing import Protocol, TypeVar
 import torch
 from threadpoolctl import threadpool_limits
 
+from omokage.index.cores import cores as cores
+
 In = TypeVar("In")
 Out = TypeVar("Out")
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Start(Protocol):

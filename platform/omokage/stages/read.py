@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -19,6 +20,10 @@ MAX_BYTES = 1 << 30
 """A larger file is no picture that we would decode; only its beginning is read, to tell what it is."""
 
 BEGINNING = 1 << 16
+
+PICTURES_AT_ONCE = 16
+BYTES_AT_ONCE = 64 << 20
+"""Bounds of what is read ahead and handed to an isolated process in one go."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,3 +68,15 @@ class Read:
         except OSError:
             return None
         return data
+
+
+def parts(listed: pa.Table) -> Iterator[pa.Table]:
+    """Yield runs of listed pictures that are few enough and small enough to be held together."""
+    sizes = listed["size"].fill_null(0).to_pylist()
+    start, held = 0, 0
+    for row, size in enumerate(sizes):
+        if row > start and (row - start == PICTURES_AT_ONCE or held + size > BYTES_AT_ONCE):
+            yield listed.slice(start, row - start)
+            start, held = row, 0
+        held += size
+    yield listed.slice(start)
