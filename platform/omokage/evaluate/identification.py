@@ -30,6 +30,9 @@ FPIRS: Final = (0.1, 0.03, 0.01, 0.003, 0.001)
 
 RANKS: Final = 50
 
+RANK_ONE: Final = "rank_1"
+"""Name of the share of first ranks among draws."""
+
 CURVE: Final = 500
 """Most points of a DIR curve."""
 
@@ -128,6 +131,21 @@ def identification(
     Raises:
         ConfigError: A rate is out of range, or ``within`` is deeper than was looked.
     """
+    return drawn(found, fpirs, within=within, failed_person_F=failed_person_F, bootstrap=bootstrap)[0]
+
+
+def drawn(
+    found: Searches,
+    fpirs: Sequence[float] = FPIRS,
+    *,
+    within: int = 1,
+    failed_person_F: Sequence[int] | NDArray[np.int64] = (),
+    bootstrap: BootstrapConfig | None = None,
+) -> tuple[Identification, dict[str, NDArray[np.float64]]]:
+    """Return what ``identification`` does, and the draws of its intervals, by figure: ``rank_1``, ``fnir_at_fpir_…``.
+
+    Two encoders' draws can be paired where the same probes were searched for: each draw drew the same people.
+    """
     wrong = [rate for rate in fpirs if not 0 < rate < 1]
     if wrong:
         raise ConfigError(f"a false positive identification rate must lie between 0 and 1, got {wrong[0]}")
@@ -137,7 +155,7 @@ def identification(
     ranks = np.arange(1, min(RANKS, found.deepest) + 1)
     hits = np.searchsorted(np.sort(sides.rank_M), ranks, side="right")
     mated = len(sides.rank_M)
-    return Identification(
+    told = Identification(
         size=found.size,
         faces=found.faces,
         mated=mated,
@@ -151,6 +169,12 @@ def identification(
         points=tuple(sides.point(rate) for rate in sorted(fpirs, reverse=True)),
         dir_curve=sides.curve() if mated and len(sides.top_U) else (),
     )
+    return told, sides.draws
+
+
+def fnir_name(fpir: float) -> str:
+    """Return the name of the false negative identification rate at a false positive one: ``fnir_at_fpir_1e-2``."""
+    return f"fnir_at_fpir_{fpir:.0e}".replace("e-0", "e-")
 
 
 class _Sides:
@@ -158,6 +182,7 @@ class _Sides:
 
     def __init__(self, found: Searches, failed_F: NDArray[np.int64], within: int, config: BootstrapConfig) -> None:
         self.config = config
+        self.draws: dict[str, NDArray[np.float64]] = {}
         mated_Q, failed = found.mated_Q, len(failed_F)
         rank_M = np.concatenate([found.rank_Q[mated_Q], np.full(failed, np.iinfo(np.int64).max)])
         score_M = np.concatenate([found.mate_Q[mated_Q], np.full(failed, -np.inf, np.float32)])
@@ -172,8 +197,9 @@ class _Sides:
     def rank_one(self) -> Interval:
         """Return the share of first ranks."""
         hit_M = self.rank_M == 1
-        drawn = [weight_RM[:, hit_M].sum(1) / weight_RM.sum(1) for weight_RM in self._drawn(self.mated_person_M)]
-        return interval(float(hit_M.mean()), np.concatenate(drawn), self.config)
+        parts = [weight_RM[:, hit_M].sum(1) / weight_RM.sum(1) for weight_RM in self._drawn(self.mated_person_M)]
+        self.draws[RANK_ONE] = np.concatenate(parts)
+        return interval(float(hit_M.mean()), self.draws[RANK_ONE], self.config)
 
     def point(self, fpir: float) -> OpenPoint:
         """Return the figures at a rate; in each draw strangers choose the threshold and enrolled people the misses."""
@@ -190,9 +216,10 @@ class _Sides:
             hit_R = np.where(part_R > 0, sum_RM[np.arange(len(part_R)), part_R - 1], 0)
             miss.append(1 - hit_R / sum_RM[:, -1])
             start += len(part_R)
+        self.draws[fnir_name(fpir)] = np.concatenate(miss)
         return OpenPoint(
             fpir=fpir,
-            fnir=interval(float(1 - np.mean(self.score_M > floor)), np.concatenate(miss), self.config),
+            fnir=interval(float(1 - np.mean(self.score_M > floor)), self.draws[fnir_name(fpir)], self.config),
             threshold=float(np.nextafter(floor, np.float32(2))),
             counted_fpir=float(np.mean(self.top_U > floor)),
         )
