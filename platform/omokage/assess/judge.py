@@ -1,0 +1,229 @@
+"""The work of an evaluation: every pair, every person, every search, told as it goes on.
+
+Shape key: N faces, E numbers of an embedding, L listed pairs, P people.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omokage.assess import listed as lists
+from omokage.assess import searches
+from omokage.assess.evaluation import EvaluateConfig, Evaluation, plain
+from omokage.assess.subject import Subject
+from omokage.errors import DatasetError
+from omokage.evaluate import bootstrap, listed, verification
+from omokage.evaluate.bootstrap import Intervals
+from omokage.evaluate.failures import Failures, with_failures
+from omokage.evaluate.folds import FMRS as FOLD_FMRS
+from omokage.evaluate.folds import Folds, by_people, cross_validated, steps_of
+from omokage.evaluate.identification import Identification
+from omokage.evaluate.pairs import Steps
+from omokage.evaluate.people import People, PeopleSummary, people
+from omokage.evaluate.precision_recall import precision_recall
+from omokage.evaluate.verification import Verification
+from omokage.progress import OnProgress, quietly
+
+Ints = NDArray[np.int64]
+
+EVEN: Final = 0.5
+"""Share of pairs of one person that accuracy is told for: of all pairs one in thousands is, and who says "different"
+to all would be right."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OneToOne:
+    """Figures of pairs."""
+
+    pairs: str
+    found: Verification
+    steps: Steps
+    folds: Folds | None
+    folds_withheld: str
+    curves: People | None
+    people: PeopleSummary | None
+    intervals: Intervals
+    failures: Failures
+
+
+def evaluation(
+    subject: Subject,
+    config: EvaluateConfig | None = None,
+    on_progress: OnProgress = quietly,
+    threads: int | None = None,
+) -> Evaluation:
+    """Return all figures of some faces.
+
+    Args:
+        subject: The faces.
+        config: What is compared, and which figures are told.
+        on_progress: Told of pairs that were compared.
+        threads: To work on; all cores by default.
+
+    Raises:
+        ConfigError: A setting does not go with these faces.
+        DatasetError: The faces, or a list of pairs, show nothing.
+    """
+    return _Judge(subject, config or EvaluateConfig(), on_progress, threads).evaluation()
+
+
+def comparisons(subject: Subject, config: EvaluateConfig) -> dict[str, int]:
+    """Return how many pairs each part of the work compares, about."""
+    faces = len(subject.label_N)
+    every = faces * (faces - 1) // 2
+    parts = {"pairs": every, "folds": every // config.folds, "people": every, "intervals": every}
+    if config.pairs is not None:
+        parts = {}
+    if config.identify:
+        enrolled = min(faces, subject.named * config.enrolment.enrol_pictures)
+        parts["searches"] = enrolled * (faces - enrolled)
+    return parts
+
+
+class _Judge:
+    """One evaluation."""
+
+    def __init__(self, subject: Subject, config: EvaluateConfig, on_progress: OnProgress, threads: int | None) -> None:
+        self.subject, self.config, self.threads = subject, config, threads
+        self.on_progress = on_progress
+        self.warnings: list[str] = list(subject.remarks)
+        self.seconds: dict[str, float] = {}
+        self.parts = comparisons(subject, config)
+        self.done = 0
+
+    def evaluation(self) -> Evaluation:
+        """Return all figures."""
+        subject, config = self.subject, self.config
+        one = self._all_pairs() if config.pairs is None else self._listed(config.pairs)
+        precision = precision_recall(one.steps, config.prevalence)
+        found, without, withheld = self._identification() if config.identify else ((), (), "it was not asked for")
+        return Evaluation(
+            dataset=subject.dataset,
+            version=subject.version,
+            encoder=subject.encoder,
+            licence=subject.licence,
+            digest=subject.digest,
+            faces=len(subject.label_N),
+            people_judged=subject.named,
+            failed=len(subject.failed_label_F),
+            config=plain(config),
+            pairs=one.pairs,
+            verification=one.found,
+            precision_recall=precision,
+            folds=one.folds,
+            folds_withheld=one.folds_withheld,
+            people=one.people,
+            intervals=one.intervals,
+            failures=one.failures,
+            identification=found,
+            without_failures=without,
+            identification_withheld=withheld,
+            searched="every enrolled face is compared with every probe",
+            warnings=tuple(self.warnings),
+            seconds={name: round(value, 3) for name, value in self.seconds.items()},
+            curves=one.curves,
+        )
+
+    @contextmanager
+    def _part(self, name: str) -> Iterator[None]:
+        """Time a part of the work, and tell that it is done."""
+        of = sum(self.parts.values())
+        self.on_progress(self.done, of, f"pairs, {name}")
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0) + time.perf_counter() - began
+        self.done += self.parts.get(name, 0)
+        self.on_progress(self.done, of, f"pairs, {name}")
+
+    def _all_pairs(self) -> OneToOne:
+        """Return the figures of all unordered pairs."""
+        vector_NE, label_N = self.subject.vector_NE, self.subject.label_N
+        with self._part("pairs"):
+            found, steps = verification.counted(vector_NE, label_N, self.config.fmrs, self.threads)
+        with self._part("folds"):
+            folds, withheld = self._folds(
+                partial(by_people, vector_NE, label_N, self.config.folds, self.config.bootstrap.seed, self.threads)
+            )
+        thresholds = [point.threshold for point in found.points if point.threshold is not None]
+        with self._part("people"):
+            curves = people(vector_NE, label_N, thresholds, found, self.threads)
+        with self._part("intervals"):
+            told = bootstrap.intervals(vector_NE, label_N, found, self.config.bootstrap, self.threads)
+        return OneToOne(
+            pairs="all pairs",
+            found=found,
+            steps=steps,
+            folds=folds,
+            folds_withheld=withheld,
+            curves=curves,
+            people=self._named(curves.summary()),
+            intervals=self._keyed(told, np.unique(label_N)),
+            failures=with_failures(found, label_N, self.subject.failed_label_F),
+        )
+
+    def _listed(self, place: str) -> OneToOne:
+        """Return the figures of listed pairs."""
+        label_N = self.subject.label_N
+        with self._part("pairs"):
+            mine = lists.pairs(self.subject, place)
+            self.warnings += mine.remarks
+            score_L = mine.pairs.scores(self.subject.vector_NE)
+            found, steps = listed.verification(mine.pairs, score_L, label_N, self.config.fmrs)
+        with self._part("intervals"):
+            told = listed.intervals(mine.pairs, score_L, label_N, found, self.config.bootstrap)
+        if mine.fold_L is None:
+            folds, withheld = None, "the pairs file names no folds"
+        else:
+            fold_L = mine.fold_L
+            parts = [steps_of(score_L[fold_L == fold], mine.pairs.same_L[fold_L == fold]) for fold in np.unique(fold_L)]
+            folds, withheld = self._folds(lambda: parts)
+        people_of = np.unique(label_N[np.concatenate([mine.pairs.a_L, mine.pairs.b_L])])
+        return OneToOne(
+            pairs=f"{len(mine.pairs):,} pairs of {place}",
+            found=found,
+            steps=steps,
+            folds=folds,
+            folds_withheld=withheld,
+            curves=None,
+            people=None,
+            intervals=self._keyed(told, people_of),
+            failures=listed.failures(found, *mine.failed, mine.pictures),
+        )
+
+    def _folds(self, parts: Callable[[], Sequence[Steps]]) -> tuple[Folds | None, str]:
+        """Return the figures by cross-validation, or why there are none."""
+        prevalence = self.config.prevalence or (EVEN if self.config.pairs is None else None)
+        fmrs = [rate for rate in self.config.fmrs if rate >= min(FOLD_FMRS)] or FOLD_FMRS
+        try:
+            return cross_validated(parts(), fmrs, prevalence), ""
+        except DatasetError as error:
+            return None, str(error)
+
+    def _named(self, summary: PeopleSummary) -> PeopleSummary:
+        """Return a summary with people's names."""
+        worst = (dataclasses.replace(person, label=self.subject.people[person.label]) for person in summary.worst)
+        return dataclasses.replace(summary, worst=tuple(worst))
+
+    def _keyed(self, told: Intervals, label_P: Ints) -> Intervals:
+        """Return intervals whose key tells whose draws they are: numbers of people are the same in any dataset."""
+        names = [self.subject.people[label] for label in label_P.tolist()]
+        return dataclasses.replace(told, key=bootstrap.key_of([told.units, *names], self.config.bootstrap))
+
+    def _identification(self) -> tuple[tuple[Identification, ...], tuple[Identification, ...], str]:
+        """Return the figures of searches, the same without failures, and why there are none."""
+        with self._part("searches"):
+            try:
+                mine = searches.identified(self.subject, self.config, self.threads)
+            except DatasetError as error:
+                if self.config.gallery is not None:
+                    raise
+                return (), (), str(error)
+        self.warnings += mine.remarks
+        return mine.found, mine.without, ""
