@@ -1,9 +1,12 @@
 """Faces that a page shows: pairs to look at, and people with their faces. Chips are read for these alone.
 
+People would rather look than read: a wrong name, a blurred face or two sisters are seen at once.
+
 Shape key: n faces of a person, E numbers of an embedding.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -13,13 +16,83 @@ from numpy.typing import NDArray
 
 from omokage.assess.subject import Subject
 from omokage.card.blocks import Pair, Seen
-from omokage.evaluate.extremes import Alike
+from omokage.errors import ConfigError
+from omokage.evaluate.extremes import Alike, extremes
+from omokage.evaluate.people import WORST
 from omokage.shards import read_table
 from omokage.sheet.choose import DIGITS, ENOUGH, FIGURES, Chip, Group
+from omokage.sheet.write import licences
 from omokage.store import Dataset
 
 KNOWN: Final = ["face_id", "uri", *FIGURES]
 """What a page says of a face."""
+
+
+MOST: Final = 200
+"""Pairs of a kind, people, or faces of one: what a browser still opens."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownConfig:
+    """How many faces a page shows. A face takes about 23 kB. No faces at all: 0 pairs and 0 people."""
+
+    pairs: int = 12
+    """Of the most similar pairs of different people, and of the least similar pairs of one person, each; 0 to 200."""
+    worst: int = 6
+    """People whom the encoder fails most, 0 to 10."""
+    per_person: int = 8
+    """Faces of each of them, 1 to 200."""
+
+    def __post_init__(self) -> None:
+        """Reject what no browser could open."""
+        for name, least, most in (("pairs", 0, MOST), ("worst", 0, WORST), ("per_person", 1, MOST)):
+            if not least <= getattr(self, name) <= most:
+                raise ConfigError(f"shown.{name} must lie in {least} to {most}, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Examples:
+    """What there is to look at, and under which licences it was made."""
+
+    impostor: tuple[Pair, ...] = ()
+    """The most similar pairs of different people."""
+    genuine: tuple[Pair, ...] = ()
+    """The least similar pairs of one person."""
+    worst: tuple[Group, ...] = ()
+    """The people who fare worst."""
+    licences: tuple[tuple[str, str], ...] = ()
+    """Of the model files that made the dataset."""
+
+
+def examples(
+    subject: Subject, worst: Sequence[str] = (), config: ShownConfig | None = None, threads: int | None = None
+) -> Examples:
+    """Return what a page about some faces has to show. Every pair is looked at once more, unless none is wanted.
+
+    Args:
+        subject: The faces.
+        worst: Names of the people who fare worst, the worst first.
+        config: How much to show.
+        threads: To work on; all cores by default.
+
+    Raises:
+        DatasetError: A shard is gone or damaged.
+    """
+    config = config or ShownConfig()
+    impostor: tuple[Alike, ...] = ()
+    genuine: tuple[Alike, ...] = ()
+    # of listed pairs it may be that nobody has two faces
+    if config.pairs and np.bincount(subject.label_N).max() > 1:
+        found = extremes(subject.vector_NE, subject.label_N, config.pairs, threads)
+        impostor, genuine = found.impostor, found.genuine
+    place = {name: label for label, name in enumerate(subject.people[: subject.named])}
+    labels = [place[name] for name in worst[: config.worst] if name in place]
+    return Examples(
+        impostor=pairs(subject, impostor),
+        genuine=pairs(subject, genuine),
+        worst=people(subject, labels, config.per_person),
+        licences=tuple(licences(Dataset.open(subject.dataset)).items()),
+    )
 
 
 def pairs(subject: Subject, found: Sequence[Alike]) -> tuple[Pair, ...]:
@@ -106,6 +179,8 @@ def _chips(subject: Subject, rows: Iterable[int]) -> dict[int, bytes]:
         DatasetError: A shard is gone or damaged.
     """
     order = sorted(set(rows))
+    if not order:
+        return {}
     wanted = subject.faces.select(["face_id", "uri"]).take(pa.array(order, pa.int64()))
     data = Dataset.open(subject.dataset)
     manifest = data.manifest()
