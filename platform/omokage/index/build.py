@@ -20,6 +20,7 @@ from omokage.index.coder import Coder
 from omokage.index.lists import Probes
 from omokage.index.segment import MARK, released, taken
 from omokage.index.threads import each
+from omokage.index.unit import unit as unit
 
 Value = TypeVar("Value", bound=np.generic)
 
@@ -27,9 +28,6 @@ Codes = NDArray[np.int8] | NDArray[np.float32]
 
 Assign = Callable[[NDArray[np.float32], Codes, NDArray[np.int32]], Probes]
 """Returns the probes of faces by their vectors, codes and people."""
-
-OFF: Final = 1e-3
-"""How far from 1 the length of a vector may be before it is brought to 1."""
 
 Task = Callable[[NDArray[np.int64]], None]
 """Writes something in the order of the source rows that it is given."""
@@ -194,18 +192,6 @@ class Builder:
 def _mapped(file: Path, dtype: type[np.generic]) -> NDArray[Any]:
     """Return the numbers in a file, mapped; one without numbers cannot be."""
     return np.memmap(file, dtype, mode="r") if file.stat().st_size else np.zeros(0, dtype)
-
-
-def unit(vectors_ND: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return vectors at unit length, and which of them are vectors; those that are no direction become zeros."""
-    length_N = np.sqrt(np.vecdot(vectors_ND, vectors_ND))
-    good_N = np.isfinite(length_N) & (length_N > OFF)
-    if (np.abs(length_N - 1) <= OFF).all():
-        return vectors_ND, good_N
-    scale_N = np.where(good_N & (np.abs(length_N - 1) > OFF), length_N, 1).astype(np.float32)
-    vectors_ND = vectors_ND / scale_N[:, None]
-    vectors_ND[~good_N] = 0
-    return vectors_ND, good_N
 
 
 def beside(
