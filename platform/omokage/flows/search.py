@@ -10,18 +10,14 @@ import pyarrow as pa
 
 from omokage import schema
 from omokage.curate.found import Answer, AskedFace, SearchReport
-from omokage.errors import ConfigError, DatasetError, SourceError
-from omokage.flows.faces import FacesConfig
+from omokage.errors import ConfigError, SourceError
 from omokage.flows.index import Index, up_to_date
-from omokage.flows.ingest import IngestConfig, Job
+from omokage.flows.look import Sight, looking, places
 from omokage.index import plan
 from omokage.index.threads import cores
 from omokage.index.top import nearest
 from omokage.source import resolver
-from omokage.stages import base
-from omokage.stages.encode import Encode, EncodeConfig
-from omokage.stages.isolate import IsolateConfig, Isolated
-from omokage.stages.read import Read, ReadConfig
+from omokage.storage import Folder
 from omokage.store import Dataset
 
 
@@ -81,33 +77,9 @@ def _looked(data: Dataset, picture: str, config: SearchConfig) -> pa.Table:
     place = Path(picture).absolute()
     if not place.is_file():
         raise SourceError(f"there is no picture at {picture}")
-    job = _job(data, place, config)
-    listed = pa.Table.from_pylist([{"uri": place.name, "size": place.stat().st_size}], schema.LISTED)
-    read = base.run([Read(ReadConfig(root=str(place.parent)))], listed)
-    looked = Isolated(IsolateConfig(stage="omokage.stages.look:Look", config=job.look))(read)
-    encode = Encode(EncodeConfig(spec=job.spec, runtime=data.head.runtime or "onnxruntime", threads=cores()))
-    encoded = base.run([encode], looked)
+    here = Folder.at(os.fspath(place.parent))
+    with looking(Sight.like(data, config.encoder), 1) as eyes:
+        (encoded,) = eyes.look(places([place.name], here), here.url)
     if encoded["reason"][0].as_py() or not len(schema.flat(encoded["box"])):
         raise SourceError(f"no face can be had from {picture}: {encoded['reason'][0].as_py() or 'none_found'}")
     return encoded
-
-
-def _job(data: Dataset, place: Path, config: SearchConfig) -> Job:
-    """Return the job that makes of the picture what the dataset's ingest made of its own.
-
-    Raises:
-        DatasetError: That cannot be done here.
-    """
-    recipe = data.head.recipe
-    if "detector" not in recipe:
-        raise DatasetError(f"{data.folder.url} was not made from pictures: there is no way to encode one alike")
-    detector = recipe["detector"]
-    find = FacesConfig(detector=detector["name"], min_score=detector["min_score"], min_side=detector["min_side"])
-    encoder = config.encoder or recipe["encoder"]["name"]
-    job = Job.of(os.fspath(place.parent), IngestConfig(find=find, encoder=encoder))
-    if job.recipe()["encoder"] != recipe["encoder"]:
-        raise DatasetError(
-            f"{data.folder.url} was encoded by {recipe['encoder']['name']} "
-            f"({recipe['encoder']['sha256'][:12]}…), and not by {encoder}: give its TOML file with --encoder"
-        )
-    return job
