@@ -28,20 +28,22 @@ class Gap:
     groups: int
     """That are compared."""
     highest: str
+    """Name of the group with the highest rate; empty where there are no two groups, or no errors, to compare."""
     lowest: str
     max_over_mean: Interval | None
     """The highest rate over the geometric mean of all: 1 where all are equal."""
     max_over_min: Interval | None
     p_value: float | None
-    """Share of permutations with at least that highest rate over the mean; None where units are not single people."""
+    """Share of permutations with at least that highest rate over the mean, which is endless where a group has no error;
+    None where units are not single people."""
     withheld: str
     """Why there is none; empty where there is one."""
 
     def text(self) -> str:
         """Return the gap for a person."""
-        if self.max_over_mean is None or self.max_over_min is None:
-            return f"{self.rate} across groups: withheld, {self.withheld}"
         p = "" if self.p_value is None else f"; were groups exchanged at random, p = {self.p_value:.4f}"
+        if self.max_over_mean is None or self.max_over_min is None:
+            return f"{self.rate} across groups: withheld, {self.withheld}{p}"
         return (
             f"{self.rate} across {self.groups} groups: highest {self.highest}, lowest {self.lowest}; "
             f"highest / geometric mean {self.max_over_mean.text()}, highest / lowest {self.max_over_min.text()}{p}"
@@ -59,36 +61,26 @@ def gap(
         permuted_RG: The rates of groups of people who were given their groups at random, if they were.
         config: How intervals are made.
     """
-    withheld = f"{len(shown)} groups have a {rate}" if len(shown) < 2 else ""
-    none = [name for name, rate_R in shown.items() if rate_R[0] == 0]
-    if none and not withheld:
-        withheld = f"{none[0]} shows no error at all, and a ratio needs one"
-    if withheld:
-        return Gap(
-            rate=rate,
-            groups=len(shown),
-            highest="",
-            lowest="",
-            max_over_mean=None,
-            max_over_min=None,
-            p_value=None,
-            withheld=withheld,
-        )
-    names, rate_RG = list(shown), np.stack(list(shown.values()), 1)
-    over_mean_R, over_min_R = _ratios(rate_RG)
+    names = list(shown)
+    rate_RG = np.stack(list(shown.values()), 1) if shown else np.zeros((1, 0))
+    none = [name for name, value in zip(names, rate_RG[0], strict=True) if value == 0]
+    withheld = f"{len(names)} groups have a {rate}" if len(names) < 2 else ""
+    withheld = withheld or (f"{none[0]} shows no error at all, and a ratio needs one" if none else "")
+    compared = len(names) > 1 and len(none) < len(names)
+    over_mean_R, over_min_R = _ratios(rate_RG) if compared else (np.full(len(rate_RG), np.nan),) * 2
     p_value = None
-    if permuted_RG is not None:
+    if compared and permuted_RG is not None:
         as_far_R = ~(_ratios(permuted_RG)[0] < over_mean_R[0] - 1e-12)  # one without an error is as far as can be
         p_value = float((as_far_R.sum() + 1) / (len(as_far_R) + 1))
     return Gap(
         rate=rate,
         groups=len(names),
-        highest=names[int(rate_RG[0].argmax())],
-        lowest=names[int(rate_RG[0].argmin())],
-        max_over_mean=interval(float(over_mean_R[0]), over_mean_R[1:], config),
-        max_over_min=interval(float(over_min_R[0]), over_min_R[1:], config),
+        highest=names[int(rate_RG[0].argmax())] if compared else "",
+        lowest=names[int(rate_RG[0].argmin())] if compared else "",
+        max_over_mean=None if withheld else interval(float(over_mean_R[0]), over_mean_R[1:], config),
+        max_over_min=None if withheld else interval(float(over_min_R[0]), over_min_R[1:], config),
         p_value=p_value,
-        withheld="",
+        withheld=withheld,
     )
 
 

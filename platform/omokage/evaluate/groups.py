@@ -42,7 +42,7 @@ class Groups:
     misfits: int
     """Faces that fit none."""
     examples: tuple[str, ...]
-    """Names of some of them."""
+    """Names of some of them, each once."""
     source: str
     """Where groups come from, in words for the report."""
 
@@ -81,7 +81,7 @@ def by_pattern(
         if found is None or ("age" in wanted and not found["age"].isdecimal()):
             return None
         told = {field: words.get(field, {}).get(found[field], found[field]) for field in wanted}
-        return ", ".join(_age(int(text), ages) if field == "age" else text for field, text in told.items())
+        return ", ".join(age_group(int(text), ages) if field == "age" else text for field, text in told.items())
 
     return _named(files, group, f"by {', '.join(wanted)} in file names")
 
@@ -140,7 +140,7 @@ def _shape(pattern: str) -> re.Pattern[str]:
     return re.compile(told, re.DOTALL)
 
 
-def _age(years: int, ages: Sequence[int]) -> str:
+def age_group(years: float, ages: Sequence[int] = AGES) -> str:
     """Return the age group: 0-17, 18-29, …, 60+."""
     bounds = [0, *sorted(ages)]
     at = int(np.searchsorted(bounds, years, side="right")) - 1
@@ -159,6 +159,6 @@ def _named(files: Iterable[str], group: Callable[[str], str | None], source: str
         names=names,
         group_N=np.array([-1 if name is None else number[name] for name in found], np.int64),
         misfits=len(misfit),
-        examples=tuple(misfit[:SHOWN]),
+        examples=tuple(dict.fromkeys(misfit))[:SHOWN],
         source=source,
     )

@@ -15,8 +15,9 @@ from scipy.special import ndtri
 from omokage.evaluate.audit import Audit
 from omokage.evaluate.drawing import COLOURS, Plot, colours, framed, legend, named_axes, shown, style
 from omokage.evaluate.identification import Identification
+from omokage.evaluate.manifold import Manifold
 from omokage.evaluate.precision_recall import PrecisionRecall
-from omokage.evaluate.spread import Axes, HeatMap
+from omokage.evaluate.spread import Axes, HeatMap, Spread
 from omokage.evaluate.verification import Verification
 
 RATES: Final = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
@@ -203,13 +204,44 @@ def heat_map(found: HeatMap, names: Sequence[str]) -> Plot:
 def scatter(found: Axes, group_N: NDArray[np.int64], names: Sequence[str]) -> Plot:
     """Return sampled faces on the first two principal axes, with how much of the variance these show."""
     told = [f"axis {n + 1}, {share:.1%} of the variance" for n, share in enumerate(found.explained[:2])]
-    with framed(told[0], told[1]) as (figure, frame):
-        group_S = group_N[found.row_S]
+    return _dots((told[0], told[1]), found.place_SA[:, :2], group_N[found.row_S], names)
+
+
+def layout(found: Manifold, group_N: NDArray[np.int64], names: Sequence[str]) -> Plot:
+    """Return sampled faces as UMAP lays them out; its axes have no meaning."""
+    return _dots(("UMAP, no unit", "UMAP, no unit"), found.place_S2, group_N[found.row_S], names)
+
+
+def _dots(
+    axes: tuple[str, str], place_S2: NDArray[np.float64], group_S: NDArray[np.int64], names: Sequence[str]
+) -> Plot:
+    """Return dots in the plane, each group in its own colour and shape; faces of no group are grey and behind."""
+    with framed(*axes) as (figure, frame):
+        dots: dict[str, Any] = {"s": 12, "alpha": 0.6, "linewidths": 0}
+        if (group_S < 0).any():
+            frame.scatter(*place_S2[group_S < 0].T, label="no group", color="#bbbbbb", marker=".", **dots)
         for number, name in enumerate(names):
-            mine = group_S == number
             colour = COLOURS[number % len(COLOURS)]
             marker = "o^sDv<>P"[number // len(COLOURS) % 8]
-            dots: dict[str, Any] = {"s": 12, "alpha": 0.6, "color": colour, "marker": marker, "linewidths": 0}
-            frame.scatter(*found.place_SA[mine, :2].T, label=shown(name), **dots)
+            frame.scatter(*place_S2[group_S == number].T, label=shown(name), color=colour, marker=marker, **dots)
         legend(frame, "best")
+    return Plot(figure)
+
+
+def spread(found: Spread) -> Plot:
+    """Return every group's sum of squares of each face with its interval; a group without one is named all the same."""
+    with style():
+        figure = Figure(figsize=(7.5, 1.6 + 0.34 * len(found.groups)), dpi=120, layout="constrained")
+        frame = figure.subplots()
+        for at, group in enumerate(found.groups):
+            if group.per_face is None:
+                place = frame.get_yaxis_transform()
+                frame.text(0.02, at, "withheld", transform=place, va="center", color="#777777")
+                continue
+            frame.hlines(at, group.per_face.low, group.per_face.high, color=COLOURS[0], linewidth=3, alpha=0.5)
+            frame.plot(group.per_face.value, at, "o", color=COLOURS[0], markersize=5)
+        frame.grid(axis="x", alpha=0.3)
+        frame.set(xlabel="within-group sum of squares of each face", ylim=(len(found.groups) - 0.5, -0.5))
+        frame.set_yticks(range(len(found.groups)), [shown(group.name) for group in found.groups], parse_math=False)
+        frame.spines[["top", "right"]].set_visible(False)
     return Plot(figure)

@@ -1,0 +1,208 @@
+"""How an encoder treats groups of people in a dataset: audited, written as a folder, and told to MLflow."""
+
+import hashlib
+import json
+import re
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from omokage.assess.audit_page import document, drawn
+from omokage.assess.audited import Audited, AuditedConfig, audited
+from omokage.assess.grouping import GroupConfig, Origin, grouped, origin
+from omokage.assess.subject import Subject
+from omokage.assess.subject import subject as opened_subject
+from omokage.assess.written import PAGE, PLOTS, REPORT, free, read, write
+from omokage.errors import WorkError
+from omokage.evaluate import manifold
+from omokage.evaluate.drawing import Plot
+from omokage.flows.encoded import EncodedConfig, encoded
+from omokage.ledger.version import opened
+from omokage.progress import OnProgress, quietly
+from omokage.storage import Folder
+from omokage.store import Dataset
+from omokage.tracking import place
+from omokage.tracking.tracker import About, Tracker
+from omokage.vision.encoder import load_spec
+
+PLACE: Final = "audits"
+"""Folder of all audits, below the dataset's."""
+
+TABLE: Final = "groups.parquet"
+"""The group of each face."""
+
+FORMAT: Final = 1
+"""Goes up whenever the same faces and settings would give other figures."""
+
+LONGEST: Final = 40
+"""Characters of an encoder's name in an audit's name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditFlowConfig:
+    """Who is compared with whom, and how."""
+
+    grouping: GroupConfig = field(default_factory=GroupConfig)
+    compare: AuditedConfig = field(default_factory=AuditedConfig)
+    encoder: str | None = None
+    """Name of an encoder, or the TOML or .onnx file of one; by default the one that made the dataset's vectors. Vectors
+    of another are made of the dataset's chips, and kept."""
+    encoding: EncodedConfig = field(default_factory=EncodedConfig)
+    tracking: str | None = None
+    """Where figures are tracked: sqlite:///FILE.db, http://SERVER:PORT, or "off". By default MLFLOW_TRACKING_URI, else
+    a database in the user's data folder."""
+    experiment: str = "omokage"
+    """MLflow's experiment."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditReport:
+    """An audit, and where it lies."""
+
+    out: str
+    again: bool
+    """Whether it was there already, made of the same faces with the same settings; nothing was computed then."""
+    seconds: float
+    warnings: tuple[str, ...]
+    """Of tracking."""
+    report: dict[str, Any]
+    """What ``report.json`` holds."""
+
+    def json(self) -> str:
+        """Return the report as one JSON object."""
+        told = {name: value for name, value in asdict(self).items() if name != "report"}
+        return json.dumps(self.report | told, ensure_ascii=False)
+
+    def text(self) -> str:
+        """Return the report for a person."""
+        made = "nothing has changed since it was made" if self.again else f"{self.seconds:.1f} s"
+        return "\n".join([self.report["text"], "", *self.warnings, f"{Folder.at(self.out).place(PAGE)}: {made}"])
+
+
+def audit(address: str, out: str | None, config: AuditFlowConfig, on_progress: OnProgress = quietly) -> AuditReport:
+    """Return the audit of an encoder on a dataset, or on a version of one, made now or found unchanged.
+
+    Args:
+        address: DATASET or DATASET@VERSION.
+        out: Folder or s3:// prefix for the audit; by default below the dataset, in ``audits``.
+        config: Who is compared with whom, and how.
+        on_progress: Told how far the work is.
+
+    Raises:
+        ConfigError: A setting is wrong, the data cannot show what was asked for, or the folder holds something else.
+        DatasetError: There is no such dataset, or nothing in it to compare.
+        WeightsError: The models of estimates, or another encoder's weights, cannot be had.
+        WorkError: The audit could not be written.
+    """
+    began = time.monotonic()
+    where = origin(config.grouping)
+    place.resolve(config.tracking)
+    if config.compare.umap:
+        manifold.check()
+    data, version = opened(address)
+    folder = Folder.at(out or _default(data, version, config, where))
+    free(folder, "audit", data.head.source)
+    vectors = encoded(data, config.encoder, None, config.encoding, on_progress) if config.encoder else None
+    subject = opened_subject(address, vectors)
+    key = _key([FORMAT, subject.digest, subject.encoder, subject.remarks, *_settings(config, where)])
+    there = read(folder)
+    if there is not None and there.get("key") == key:
+        return AuditReport(out=folder.url, again=True, seconds=0.0, warnings=(), report=there)
+    found = audited(subject, grouped(subject, where, None, on_progress), config.compare, None, on_progress)
+    plots = drawn(found)
+    _write_table(folder, found)
+    report = json.dumps(found.plain() | {"key": key, "text": found.text()}, ensure_ascii=False)
+    write(folder, "audit", report, document(found, plots), plots)
+    warnings = _track(found, plots, folder, key, config)
+    return AuditReport(
+        out=folder.url,
+        again=False,
+        seconds=round(time.monotonic() - began, 3),
+        warnings=warnings,
+        report=read(folder) or {},
+    )
+
+
+def _settings(config: AuditFlowConfig, where: Origin) -> list[Any]:
+    """Return all settings that figures depend on."""
+    return [asdict(config.grouping), asdict(config.compare), where.digest]
+
+
+def _default(data: Dataset, version: str | None, config: AuditFlowConfig, where: Origin) -> str:
+    """Return the folder of an audit of which nobody said where it goes."""
+    encoder = load_spec(config.encoder).name if config.encoder else str(data.head.recipe["encoder"]["name"])
+    name = re.sub(r"[^\w.-]+", "_", encoder).strip("._")[:LONGEST] or "encoder"
+    told = [config.encoder, config.encoding.from_chips, *_settings(config, where)]
+    return data.folder.place("/".join([PLACE, "-".join([name, *([version] if version else []), _key(told)[:8]])]))
+
+
+def _key(told: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode(errors="surrogatepass")).hexdigest()
+
+
+def _write_table(folder: Folder, found: Audited) -> None:
+    """Write which group each face is in.
+
+    Raises:
+        WorkError: The disk is full, or writing is not permitted.
+    """
+    names = pa.array([*found.groups.names, None], pa.string())
+    table = found.subject.faces.select(["face_id", "uri", "identity"])
+    table = table.append_column("group", names.take(pa.array(found.groups.group_N % len(names))))
+    if found.grouped.estimates:
+        for name, value_N in (
+            ("estimated_years", found.grouped.estimates.years_N),
+            ("estimated_female", found.grouped.estimates.female_N),
+        ):
+            table = table.append_column(name, pa.array(value_N, pa.float64(), from_pandas=True))  # NaN becomes null
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    try:
+        folder.write(TABLE, sink.getvalue())
+    except OSError as error:
+        raise WorkError(f"cannot write {folder.url}: {error.strerror or error}") from error
+
+
+def _track(
+    found: Audited, plots: dict[str, Plot], folder: Folder, key: str, config: AuditFlowConfig
+) -> tuple[str, ...]:
+    """Tell MLflow, and return what it did not take."""
+    subject: Subject = found.subject
+    about = About(
+        name=f"audit {folder.url.rstrip('/').rpartition('/')[2]}",
+        key=key,
+        experiment=config.experiment,
+        where=folder.url,
+        dataset=subject.given,
+        digest=subject.digest,
+        params={"encoder": subject.encoder, "groups": asdict(config.grouping), "compare": asdict(config.compare)},
+    )
+    telling = Tracker.start(config.tracking, about)
+    telling.log(0, _metrics(found))
+    for name in (REPORT, PAGE):
+        telling.file(name, folder.read(name))
+    for name, plot in plots.items():
+        telling.file(f"{PLOTS}/{name}.png", plot.png())
+    telling.end("FINISHED")
+    return tuple(telling.warnings)
+
+
+def _metrics(found: Audited) -> dict[str, float | None]:
+    """Return the figures that are told to MLflow."""
+    told: dict[str, float | None] = {
+        "threshold": found.audit.threshold,
+        "fmr": found.audit.fmr,
+        "fnmr": found.audit.fnmr,
+        "faces_without_a_group": found.groups.misfits,
+    }
+    for gap in found.audit.gaps:
+        told[f"{gap.rate.lower()}_max_over_mean"] = gap.max_over_mean.value if gap.max_over_mean else None
+        told[f"{gap.rate.lower()}_p"] = gap.p_value
+    told["spread_p"] = found.spread.p_value
+    for number, group in enumerate(found.audit.groups):
+        told[f"group_{number}_fmr"] = group.fmr.value if group.fmr else None
+        told[f"group_{number}_fnmr"] = group.fnmr.value if group.fnmr else None
+    return told
