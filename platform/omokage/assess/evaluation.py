@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +21,12 @@ from omokage.evaluate.verification import Verification, tar_name
 from omokage.sheet.words import visible
 
 FORMAT: Final = 1
+
+MEMORY: Final = frozenset({"curves", "search_draws"})
+"""Fields that are not part of the report."""
+
+AT: Final = "@"
+"""Between a figure's name and the size of the gallery, among draws."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +71,10 @@ class Evaluation:
     warnings: tuple[str, ...]
     seconds: dict[str, float]
     """By part of the work."""
+    same: dict[str, str]
+    """Each equal to another evaluation's where both compared the same "people", "faces", "pairs", or "searches"."""
+    search_draws: dict[int, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
+    """Of 1:N, by size of gallery and name of the figure; in memory only, as are those of ``intervals``."""
     curves: People | None = None
     """Every person's curve, in memory only: they go into a table of their own."""
 
@@ -81,11 +91,12 @@ class Evaluation:
 
         Args:
             values: What JSON gives; keys that an evaluation does not have are left alone.
-            draws: By name of the figure, for paired differences.
+            draws: What ``draws`` gave, for paired differences.
         """
-        named = {field.name for field in dataclasses.fields(cls)} - {"curves"}
+        named = {field.name for field in dataclasses.fields(cls)} - MEMORY
         mine = {name: value for name, value in values.items() if name in named}
         folds, people = mine["folds"], mine["people"]
+        pairs, searches = _parted(draws or {})
         return cls(
             **mine
             | {
@@ -93,7 +104,8 @@ class Evaluation:
                 "precision_recall": PrecisionRecall(**_tuples(mine["precision_recall"])),
                 "folds": folds and _folds(folds),
                 "people": people and _people(people),
-                "intervals": _intervals(mine["intervals"], draws or {}),
+                "intervals": _intervals(mine["intervals"], pairs),
+                "search_draws": searches,
                 "failures": _failures(mine["failures"]),
                 "identification": tuple(map(_identification, mine["identification"])),
                 "without_failures": tuple(map(_identification, mine["without_failures"])),
@@ -103,13 +115,21 @@ class Evaluation:
 
     def json(self) -> str:
         """Return the evaluation as one JSON object, without draws and curves; numbers that JSON lacks are null."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "curves"}
+        names = [field.name for field in dataclasses.fields(self) if field.name not in MEMORY]
+        values = {name: getattr(self, name) for name in names}
         values["intervals"] = {
             field.name: getattr(self.intervals, field.name)
             for field in dataclasses.fields(Intervals)
             if field.name != "draws"
         }
         return json.dumps({"kind": "evaluation", "format": FORMAT, **plain(values)}, ensure_ascii=False)
+
+    def draws(self) -> dict[str, NDArray[np.float64]]:
+        """Return the draws of all figures, one value a draw, by name; those of 1:N as in ``rank_1@1000``."""
+        searches = {
+            f"{name}{AT}{size}": draw_R for size, draws in self.search_draws.items() for name, draw_R in draws.items()
+        }
+        return self.intervals.draws | searches
 
     def metrics(self) -> dict[str, float]:
         """Return the figures by name, those that the data do not show left out."""
@@ -159,6 +179,18 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def _parted(
+    draws: Mapping[str, NDArray[np.float64]],
+) -> tuple[dict[str, NDArray[np.float64]], dict[int, dict[str, NDArray[np.float64]]]]:
+    """Return the draws of 1:1 by name, and those of 1:N by size and name."""
+    pairs: dict[str, NDArray[np.float64]] = {}
+    searches: dict[int, dict[str, NDArray[np.float64]]] = {}
+    for full, draw_R in draws.items():
+        name, at, size = full.rpartition(AT)
+        (searches.setdefault(int(size), {}) if at else pairs)[name if at else full] = draw_R
+    return pairs, searches
 
 
 def _point(evaluation: Evaluation, place: int) -> str:

@@ -4,6 +4,7 @@ Shape key: N faces, E numbers of an embedding, L listed pairs, P people.
 """
 
 import dataclasses
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,6 @@ from omokage.evaluate.bootstrap import Intervals
 from omokage.evaluate.failures import Failures, with_failures
 from omokage.evaluate.folds import FMRS as FOLD_FMRS
 from omokage.evaluate.folds import Folds, by_people, cross_validated, steps_of
-from omokage.evaluate.identification import Identification
 from omokage.evaluate.pairs import Steps
 from omokage.evaluate.people import People, PeopleSummary, people
 from omokage.evaluate.precision_recall import precision_recall
@@ -43,6 +43,8 @@ class OneToOne:
     """Figures of pairs."""
 
     pairs: str
+    digest: str
+    """Equal where the same pairs of the same faces were compared."""
     found: Verification
     steps: Steps
     folds: Folds | None
@@ -103,7 +105,7 @@ class _Judge:
         subject, config = self.subject, self.config
         one = self._all_pairs() if config.pairs is None else self._listed(config.pairs)
         precision = precision_recall(one.steps, config.prevalence)
-        found, without, withheld = self._identification() if config.identify else ((), (), "it was not asked for")
+        found, withheld = self._identification() if config.identify else (None, "it was not asked for")
         return Evaluation(
             dataset=subject.dataset,
             version=subject.version,
@@ -122,13 +124,20 @@ class _Judge:
             people=one.people,
             intervals=one.intervals,
             failures=one.failures,
-            identification=found,
-            without_failures=without,
+            identification=found.found if found else (),
+            without_failures=found.without if found else (),
             identification_withheld=withheld,
             searched="every enrolled face is compared with every probe",
             warnings=tuple(self.warnings),
             seconds={name: round(value, 3) for name, value in self.seconds.items()},
+            same={
+                "people": one.intervals.key,
+                "faces": subject.faces_digest,
+                "pairs": one.digest,
+                "searches": found.digest if found else "",
+            },
             curves=one.curves,
+            search_draws=found.draws if found else {},
         )
 
     @contextmanager
@@ -158,6 +167,7 @@ class _Judge:
             told = bootstrap.intervals(vector_NE, label_N, found, self.config.bootstrap, self.threads)
         return OneToOne(
             pairs="all pairs",
+            digest="all pairs",
             found=found,
             steps=steps,
             folds=folds,
@@ -187,6 +197,7 @@ class _Judge:
         people_of = np.unique(label_N[np.concatenate([mine.pairs.a_L, mine.pairs.b_L])])
         return OneToOne(
             pairs=f"{len(mine.pairs):,} pairs of {place}",
+            digest=hashlib.sha256(np.stack([mine.pairs.a_L, mine.pairs.b_L, mine.pairs.same_L]).tobytes()).hexdigest(),
             found=found,
             steps=steps,
             folds=folds,
@@ -216,14 +227,14 @@ class _Judge:
         names = [self.subject.people[label] for label in label_P.tolist()]
         return dataclasses.replace(told, key=bootstrap.key_of([told.units, *names], self.config.bootstrap))
 
-    def _identification(self) -> tuple[tuple[Identification, ...], tuple[Identification, ...], str]:
-        """Return the figures of searches, the same without failures, and why there are none."""
+    def _identification(self) -> tuple[searches.Identified | None, str]:
+        """Return the figures of searches, or why there are none."""
         with self._part("searches"):
             try:
                 mine = searches.identified(self.subject, self.config, self.threads)
             except DatasetError as error:
                 if self.config.gallery is not None:
                     raise
-                return (), (), str(error)
+                return None, str(error)
         self.warnings += mine.remarks
-        return mine.found, mine.without, ""
+        return mine, ""

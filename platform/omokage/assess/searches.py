@@ -3,6 +3,8 @@
 Shape key: N faces, G faces of the gallery, Q probes, F pictures that failed.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +17,7 @@ from omokage.assess.evaluate_config import EvaluateConfig
 from omokage.assess.subject import Subject
 from omokage.errors import ConfigError
 from omokage.evaluate.enrolment import Enrolment, enrol, given, repeated
-from omokage.evaluate.identification import Identification, identification
+from omokage.evaluate.identification import Identification, drawn
 from omokage.evaluate.search import Gallery, Searches, search
 
 Ints = NDArray[np.int64]
@@ -32,6 +34,10 @@ class Identified:
     """Pictures that failed are misses."""
     without: tuple[Identification, ...]
     """Without them; empty where there are none."""
+    draws: dict[int, dict[str, NDArray[np.float64]]]
+    """Of ``found``, by size of gallery and name of the figure."""
+    digest: str
+    """Equal where the same faces are enrolled and searched for, and the same pictures failed."""
     remarks: tuple[str, ...]
 
 
@@ -49,15 +55,22 @@ def identified(subject: Subject, config: EvaluateConfig, threads: int | None = N
     gallery = Gallery(vector_NE[gallery_G], label_N[gallery_G], templates=config.templates, seed=seed)
     sizes = sizes_of(len(gallery), config.sizes)
     found = search(gallery, vector_NE[probe_Q], label_N[probe_Q], sizes, threads)
-    told, without = [], []
+    told, without, draws = [], [], {}
     for each in found:
         # a smaller gallery may have fewer ranks than are looked at
         within = config.within if each.size == len(gallery) else min(config.within, each.size)
         failed_F = _failed(subject, gallery, each, label_N[probe_Q])
-        told.append(_told(each, config, within, failed_F))
+        with_failures, draws[each.size] = _told(each, config, within, failed_F)
+        told.append(with_failures)
         if len(subject.failed_label_F):
-            without.append(_told(each, config, within, failed_F[:0]))
-    return Identified(found=tuple(told), without=tuple(without), remarks=tuple(_remarks(subject, chosen)))
+            without.append(_told(each, config, within, failed_F[:0])[0])
+    return Identified(
+        found=tuple(told),
+        without=tuple(without),
+        draws=draws,
+        digest=_digest(subject, chosen, config),
+        remarks=tuple(_remarks(subject, chosen)),
+    )
 
 
 def enrolled(subject: Subject, config: EvaluateConfig) -> Enrolment:
@@ -91,8 +104,17 @@ def sizes_of(people: int, asked: tuple[int, ...]) -> list[int]:
     return sizes
 
 
-def _told(found: Searches, config: EvaluateConfig, within: int, failed_F: Ints) -> Identification:
-    return identification(found, config.fpirs, within=within, failed_person_F=failed_F, bootstrap=config.bootstrap)
+def _told(
+    found: Searches, config: EvaluateConfig, within: int, failed_F: Ints
+) -> tuple[Identification, dict[str, NDArray[np.float64]]]:
+    return drawn(found, config.fpirs, within=within, failed_person_F=failed_F, bootstrap=config.bootstrap)
+
+
+def _digest(subject: Subject, chosen: Enrolment, config: EvaluateConfig) -> str:
+    ids = subject.faces["face_id"].to_numpy()
+    sides = [ids[row_X].tolist() for row_X in (chosen.gallery_G, chosen.probe_Q)]
+    told = [*sides, subject.failed_uri_F, config.enrolment.enrol_seed, config.within, config.templates]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def _failed(subject: Subject, gallery: Gallery, found: Searches, label_Q: Ints) -> Ints:

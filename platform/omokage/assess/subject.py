@@ -4,6 +4,7 @@ Shape key: N faces, E numbers of an embedding, F pictures that failed.
 """
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
@@ -84,6 +85,14 @@ class Subject:
         for column in (*(self.faces[name].to_pylist() for name in ("face_id", "identity")), self.failed_uri_F):
             told.update(f"{len(column)}\n".encode())
             told.update("\n".join(column).encode(errors="surrogatepass"))
+        return told.hexdigest()
+
+    @property
+    def faces_digest(self) -> str:
+        """SHA-256 of the faces and whose they are: equal for two encoders that are judged by the same."""
+        told = hashlib.sha256()
+        for name in ("face_id", "identity"):
+            told.update(json.dumps(self.faces[name].to_pylist()).encode())
         return told.hexdigest()
 
     def only(self, face_ids: Collection[str], remark: str) -> "Subject":
