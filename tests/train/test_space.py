@@ -36,16 +36,19 @@ def test_every_kind_is_drawn_within_its_ends(tmp_path: Path) -> None:
     assert points[0] == {} and found.recipe({}) == Recipe()  # what is had without a search comes first
     rest = points[1:]
     assert len(rest) == 399 and len({str(point) for point in rest}) == 399
-    assert Counter(point["model.dim"] for point in rest).keys() == {64, 128}
-    assert {point["batches.pictures"] for point in rest} == {2, 3, 4, 5}
-    rates = sorted(point["optim.lr"] for point in rest)
+    drawn = {name: [point[name] for point in rest if name in point] for name in found.ranges}
+    assert all(160 < len(values) < 270 for values in drawn.values())  # about half keep what the base says
+    assert Counter(drawn["model.dim"]).keys() == {64, 128}
+    assert set(drawn["batches.pictures"]) == {2, 3, 4, 5}
+    rates = sorted(drawn["optim.lr"])
     assert rates[0] >= 1e-4 and rates[-1] <= 1e-2
-    assert 6e-4 < math.exp(sum(map(math.log, rates)) / 399) < 1.6e-3  # even over magnitudes, not over values
-    strengths = [point["augment.strength"] for point in rest]
-    assert 0.9 < sum(strengths) / 399 < 1.1 and min(strengths) >= 0 and max(strengths) <= 2
+    assert 6e-4 < math.exp(sum(map(math.log, rates)) / len(rates)) < 1.6e-3  # even over magnitudes, not over values
+    strengths = drawn["augment.strength"]
+    assert 0.85 < sum(strengths) / len(strengths) < 1.15 and min(strengths) >= 0 and max(strengths) <= 2
     assert all(isinstance(value, float) for value in strengths)
-    recipe = found.recipe(rest[7])
-    assert recipe.optim.lr == rest[7]["optim.lr"] and recipe.loss == Recipe().loss
+    point = next(point for point in rest if "optim.lr" in point and "model.dim" not in point)
+    recipe = found.recipe(point)
+    assert recipe.optim.lr == point["optim.lr"] and recipe.model == Recipe().model and recipe.loss == Recipe().loss
 
 
 def test_the_same_seed_draws_the_same(tmp_path: Path) -> None:
@@ -83,10 +86,12 @@ def test_a_margin_goes_only_with_losses_that_have_it(tmp_path: Path) -> None:
     )
     has = {"arcface": {"loss.margin_rad"}, "cosface": {"loss.margin_cos"}, "supcon": {"loss.temperature"}}
     points = found.drawn(30, 0)[1:]
-    assert {point["loss.loss"] for point in points} == set(has)
-    for point in points:
-        assert set(point) - {"loss.loss"} == has[point["loss.loss"]]
+    losses = [point.get("loss.loss", "arcface") for point in points]
+    assert set(losses) == set(has)
+    for loss, point in zip(losses, points, strict=True):
+        assert set(point) - {"loss.loss"} <= has[loss]
         found.recipe(point)
+    assert set().union(*points) == {"loss.loss"}.union(*has.values())
 
 
 def test_another_loss_begins_with_its_own_settings() -> None:

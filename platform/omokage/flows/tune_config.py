@@ -17,7 +17,8 @@ class TuneConfig(TrainConfig):
     trials: int = 8
     """How many settings to try, the base settings among them; a finished search goes on with more."""
     search: How = "random"
-    """What is tried next: "random"; "grid", all combinations; "optuna", by how earlier trials ended."""
+    """What is tried next: "random", with about half of the settings changed; "grid", all combinations; "optuna", by
+    how earlier trials ended."""
     space: Path | None = None
     """TOML file that says what may be tried, as in optim.lr = { loguniform = [1e-4, 1e-2] }."""
     scheduler: Literal["asha", "fifo"] = "asha"
