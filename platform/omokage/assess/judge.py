@@ -127,7 +127,7 @@ class _Judge:
             identification=found.found if found else (),
             without_failures=found.without if found else (),
             identification_withheld=withheld,
-            searched="every enrolled face is compared with every probe",
+            searched=found.searched if found else "",
             warnings=tuple(self.warnings),
             seconds={name: round(value, 3) for name, value in self.seconds.items()},
             same={

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from omokage.assess import listed
 from omokage.assess.evaluate_config import EvaluateConfig
+from omokage.assess.searched import searched
 from omokage.assess.subject import Subject
 from omokage.errors import ConfigError
 from omokage.evaluate.enrolment import Enrolment, enrol, given, repeated
 from omokage.evaluate.identification import Identification, drawn
-from omokage.evaluate.search import Gallery, Searches, search
+from omokage.evaluate.search import Gallery, Searches
 
 Ints = NDArray[np.int64]
 
@@ -34,6 +35,8 @@ class Identified:
     """Pictures that failed are misses."""
     without: tuple[Identification, ...]
     """Without them; empty where there are none."""
+    searched: str
+    """How the galleries were searched, in words; what was lost where not all was compared."""
     draws: dict[int, dict[str, NDArray[np.float64]]]
     """Of ``found``, by size of gallery and name of the figure."""
     digest: str
@@ -54,9 +57,9 @@ def identified(subject: Subject, config: EvaluateConfig, threads: int | None = N
     seed = config.enrolment.enrol_seed
     gallery = Gallery(vector_NE[gallery_G], label_N[gallery_G], templates=config.templates, seed=seed)
     sizes = sizes_of(len(gallery), config.sizes)
-    found = search(gallery, vector_NE[probe_Q], label_N[probe_Q], sizes, threads)
+    through = searched(gallery, vector_NE[probe_Q], label_N[probe_Q], sizes, config.search, threads)
     told, without, draws = [], [], {}
-    for each in found:
+    for each in through.searches:
         # a smaller gallery may have fewer ranks than are looked at
         within = config.within if each.size == len(gallery) else min(config.within, each.size)
         failed_F = _failed(subject, gallery, each, label_N[probe_Q])
@@ -67,6 +70,7 @@ def identified(subject: Subject, config: EvaluateConfig, threads: int | None = N
     return Identified(
         found=tuple(told),
         without=tuple(without),
+        searched=through.text(),
         draws=draws,
         digest=_digest(subject, chosen, config),
         remarks=tuple(_remarks(subject, chosen)),
