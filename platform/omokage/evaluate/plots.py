@@ -16,12 +16,16 @@ from omokage.evaluate.audit import Audit
 from omokage.evaluate.drawing import COLOURS, Plot, colours, framed, legend, named_axes, shown, style
 from omokage.evaluate.identification import Identification
 from omokage.evaluate.manifold import Manifold
+from omokage.evaluate.people import People
 from omokage.evaluate.precision_recall import PrecisionRecall
 from omokage.evaluate.spread import Axes, HeatMap, Spread
 from omokage.evaluate.verification import Verification
 
 RATES: Final = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 """Marked on the axes of a DET curve."""
+
+LINES: Final = 300
+"""Most people whose curves are drawn, spread evenly from the worst to the best."""
 
 NUMBERED: Final = 12
 """Groups up to which a matrix has its numbers written in it."""
@@ -77,6 +81,28 @@ def precision_recall(curves: Mapping[str, PrecisionRecall]) -> Plot:
     return Plot(figure)
 
 
+def people(found: People) -> Plot:
+    """Return every person's own ROC, in thin lines, up to ``LINES`` of them; and the mean, and the worst by AUC."""
+    with framed("false match rate (FMR) of the person", "true accept rate (TAR) of the person") as (figure, frame):
+        several_P = np.flatnonzero(np.isfinite(found.auc_P))
+        worst_P = several_P[np.argsort(found.auc_P[several_P], kind="stable")]
+        some = worst_P[np.unique(np.linspace(0, len(worst_P) - 1, min(LINES, len(worst_P))).astype(int))]
+        fmr_PT = np.maximum(found.fmr_PT, 1e-12)
+        frame.plot(fmr_PT[some].T, found.tar_PT[some].T, color="#777777", linewidth=0.6, alpha=min(0.5, 20 / len(some)))
+        frame.plot([], [], color="#777777", linewidth=0.6, label=f"{len(some):,} of {len(worst_P):,} people")
+        mean_T = np.maximum(found.fmr_PT[several_P].mean(0), 1e-12), found.tar_PT[several_P].mean(0)
+        frame.plot(
+            *mean_T, color=COLOURS[0], linewidth=2, label=f"mean over people: AUC {found.auc_P[worst_P].mean():.4f}"
+        )
+        worst = worst_P[0]
+        label = f"the worst: AUC {found.auc_P[worst]:.4f}"
+        frame.plot(fmr_PT[worst], found.tar_PT[worst], color=COLOURS[1], linewidth=1.5, label=label)
+        seen = found.fmr_PT[found.fmr_PT > 0]
+        frame.set(xscale="log", xlim=(max(seen.min(initial=1e-2), 1e-9), 1), ylim=(0, 1.005))
+        legend(frame, "lower right")
+    return Plot(figure)
+
+
 def cmc(curves: Mapping[str, Identification]) -> Plot:
     """Return how often the person is within the first ranks."""
     with framed("rank", "share of mated probes found") as (figure, frame):
@@ -84,7 +110,7 @@ def cmc(curves: Mapping[str, Identification]) -> Plot:
             if not found.cmc:
                 continue
             rank = np.arange(1, len(found.cmc) + 1)
-            label = f"{shown(name)}: {found.size:,} people, rank 1 {found.cmc[0]:.2%}"
+            label = f"{shown(name)}: rank 1 {found.cmc[0]:.2%}"
             frame.plot(rank, found.cmc, "o-", markersize=3, color=colour, label=label)
             if found.rank_one:
                 frame.vlines(1, found.rank_one.low, found.rank_one.high, color=colour, linewidth=3, alpha=0.5)
@@ -103,8 +129,7 @@ def dir_curve(curves: Mapping[str, Identification]) -> Plot:
                 continue
             _, fpir_K, dir_K = np.array(found.dir_curve).T
             least = min(least, 1 / found.strangers)
-            label = f"{shown(name)}: {found.size:,} people"
-            frame.step(np.maximum(fpir_K, 1e-12), dir_K, where="post", color=colour, label=label)
+            frame.step(np.maximum(fpir_K, 1e-12), dir_K, where="post", color=colour, label=shown(name))
             for point in found.points:
                 if point.fnir is not None:
                     ends = 1 - point.fnir.high, 1 - point.fnir.low

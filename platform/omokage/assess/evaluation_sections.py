@@ -1,0 +1,256 @@
+"""What an evaluation's page says of each kind of figure: a table, plots, and how to read them."""
+
+from collections.abc import Iterator, Mapping
+
+from omokage.assess.evaluation import Evaluation
+from omokage.assess.figures import TOO_FEW, bounded, decimals, needed, percent, small
+from omokage.assess.shown import Examples
+from omokage.card.blocks import Block, Picture, Sample, Table, Text
+from omokage.evaluate.folds import Folds
+from omokage.evaluate.identification import Identification
+from omokage.evaluate.people import PeopleSummary
+from omokage.evaluate.verification import tar_name
+from omokage.sheet.words import count
+
+Pictures = Mapping[str, bytes]
+"""PNG of each plot, by name."""
+
+
+def one_to_one(found: Evaluation, pictures: Pictures) -> Iterator[Block]:
+    """Yield what thresholds do to pairs."""
+    told = found.intervals.figures
+    rows = []
+    for point in found.verification.points:
+        if point.tar is None or point.threshold is None or point.counted_fmr is None:
+            rows.append((f"{point.fmr:g}", TOO_FEW, "", "", "", ""))
+            continue
+        name = tar_name(point.fmr)
+        rows.append(
+            (
+                f"{point.fmr:g}",
+                decimals(point.threshold, 4),
+                bounded(told.get(name.replace("tar", "threshold")), lambda value: decimals(value, 4)),
+                small(point.counted_fmr),
+                bounded(told.get(name.replace("tar_at", "fmr_at_threshold_of")), small),
+                percent(1 - point.tar),
+            )
+        )
+    yield Table(("FMR, at most", "Threshold", "its interval", "FMR here", "its interval", "FNMR"), tuple(rows))
+    yield Text(
+        "Two faces match whose similarity is at or above the threshold. FMR is the share of pairs of different people "
+        "that match, FNMR the share of pairs of one person that do not: 100 % less TAR. The interval of the FMR is "
+        "what the threshold that was chosen here may do with other people."
+    )
+    yield from _picture(
+        pictures,
+        "roc",
+        "ROC: true accept rate over false match rate",
+        "ROC. Nearer to the top left is better; the dots are the rows of the table. The axis ends where the rate "
+        "would be that of a single pair of different people.",
+    )
+    yield from _picture(
+        pictures,
+        "det",
+        "DET: false non-match rate over false match rate",
+        "DET. The same as errors of both kinds: nearer to the bottom left is better. On the dotted line both rates "
+        "are equal (EER). Steps at an end of the curve come from few pairs there.",
+    )
+    yield from _picture(
+        pictures,
+        "scores",
+        "How many pairs of one person and of different people have each similarity",
+        "How alike pairs are; the scale is logarithmic. Where the two overlap no threshold is right for all pairs. "
+        "Different people far to the right are most often one person with two names: look at the pairs below.",
+    )
+
+
+def precision(found: Evaluation, pictures: Pictures) -> Iterator[Block]:
+    """Yield how far a match can be relied on."""
+    curve = found.precision_recall
+    yield Text(
+        f"Where {percent(curve.prevalence)} of pairs are of one person, average precision is "
+        f"{decimals(curve.average_precision, 4)}, and the best F1 {decimals(curve.best_f1, 4)}, at a similarity of "
+        f"{decimals(curve.best_f1_threshold, 4)}."
+    )
+    yield from _picture(
+        pictures,
+        "precision-recall",
+        "Precision over recall",
+        "Precision is the share of matching pairs that are of one person, recall the share of such pairs that match; "
+        "the dotted line is what guessing reaches. Precision falls as pairs of one person get rarer, so it holds for "
+        "this share of them alone.",
+    )
+
+
+def folds(found: Evaluation) -> Iterator[Block]:
+    """Yield what thresholds do to people whom they were not chosen by."""
+    if found.folds is None:
+        yield Text(f"Not told: {found.folds_withheld}.")
+        return
+    yield Table(
+        ("", f"Mean of {len(found.folds.accuracy)} folds", "Standard deviation", "FMR came to"),
+        tuple(_fold_rows(found.folds)),
+    )
+    share = found.folds.prevalence
+    at = "the share of pairs of one person that there is" if share is None else f"{percent(share)} pairs of one person"
+    yield Text(
+        "People are parted into folds, and each fold is judged by the threshold that is best for all others; what FMR "
+        "came to is what it did to people whom it was not chosen by. Accuracy is told for "
+        f"{at}: where nearly all pairs are of different people, to call all of them different looks accurate."
+    )
+
+
+def _fold_rows(found: Folds) -> Iterator[tuple[str, ...]]:
+    mean, deviation = found.mean_accuracy()
+    yield "Accuracy", percent(mean), _deviation(deviation), ""
+    for point in found.points:
+        told = point.mean()
+        if told is None or point.counted_fmr is None:
+            yield f"TAR at FMR {point.fmr:g}", TOO_FEW, "", ""
+        else:
+            came = small(sum(point.counted_fmr) / len(point.counted_fmr))
+            yield f"TAR at FMR {point.fmr:g}", percent(told[0]), _deviation(told[1]), came
+
+
+def _deviation(value: float) -> str:
+    """Return a standard deviation of shares, in points of a percent."""
+    return f"{decimals(100 * value, 2)} points" if value == value else ""
+
+
+def people(found: Evaluation, pictures: Pictures, examples: Examples) -> Iterator[Block]:
+    """Yield whom the encoder fails."""
+    summary = found.people
+    if summary is None:
+        return
+    rates = [point.fmr for point in found.verification.points if point.threshold is not None]
+    yield Table(("", "Mean over people", "Worst person"), tuple(_people_rows(summary, rates)))
+    yield Text(
+        "Each person counts as much as any other, however many pictures there are of them; the thresholds are the same "
+        f"for all. {summary.with_pairs:,} of {count(summary.people, 'person', 'people')} have two faces or more; only "
+        "they have an AUC and an FNMR."
+    )
+    yield from _picture(
+        pictures,
+        "people",
+        "Every person's own ROC, their mean, and the worst",
+        "One line a person: their own pairs against all their pairs with others. What is fine over all pairs can hide "
+        "people whom the encoder fails: theirs are the lines that lie low.",
+    )
+    tightest = f" at FMR {rates[-1]:g}" if rates else ""
+    yield Table(
+        ("The worst by AUC", "Faces", "AUC", f"FNMR{tightest}", f"FMR{tightest}"),
+        tuple(
+            (
+                str(person.label),
+                f"{person.faces:,}",
+                "" if person.auc is None else decimals(person.auc, 4),
+                percent(person.fnmr[-1]) if person.fnmr and person.fnmr[-1] is not None else "",
+                small(person.fmr[-1]) if person.fmr else "",
+            )
+            for person in summary.worst
+        ),
+    )
+    if examples.worst:
+        yield Sample(
+            "Who they are",
+            "Under a face: how like the person's other faces it is. The most typical face stands apart, the least "
+            "typical ones follow: strangers in the folder, hard pictures, or many years between two pictures.",
+            examples.worst,
+        )
+
+
+def _people_rows(summary: PeopleSummary, rates: list[float]) -> Iterator[tuple[str, ...]]:
+    yield "AUC", decimals(summary.macro_auc, 5), decimals(summary.worst_auc, 5)
+    for rate, mean, worst in zip(rates, summary.macro_fnmr, summary.worst_fnmr, strict=False):
+        yield f"FNMR at the threshold of FMR {rate:g}", percent(mean), percent(worst)
+    for rate, mean, worst in zip(rates, summary.macro_fmr, summary.worst_fmr, strict=False):
+        yield f"FMR at the threshold of FMR {rate:g}", small(mean), small(worst)
+
+
+def one_to_many(found: Evaluation, pictures: Pictures) -> Iterator[Block]:
+    """Yield who is found in galleries."""
+    if not found.identification:
+        yield Text(f"Not told: {found.identification_withheld}.")
+        return
+    rows = tuple(_gallery(each) for each in found.identification)
+    yield Table(("People enrolled", "Faces enrolled", "Searches for them", "for strangers", "Rank 1", "interval"), rows)
+    yield Text(
+        f"{found.searched[:1].upper()}{found.searched[1:]}. Rank 1 is the share of searches for enrolled people in "
+        "which that person comes first (closed set: strangers are left out)."
+    )
+    yield from _picture(
+        pictures,
+        "cmc",
+        "CMC: how often the person is among the first ranks",
+        "CMC. How often the person is among the first so many of the gallery. It knows no threshold and no strangers: "
+        "it shows what a person sees who looks through a list of candidates.",
+    )
+    ranks = "first" if found.identification[-1].within == 1 else f"among the first {found.identification[-1].within}"
+    open_rows = tuple(row for each in found.identification for row in _open(each))
+    if open_rows:
+        yield Table(("FPIR, at most", "People enrolled", "FNIR", "interval", "Threshold", "FPIR here"), open_rows)
+        yield Text(
+            "Open set, as in use: FPIR is the share of searches for strangers that find anybody at or above the "
+            "threshold, FNIR the share of searches for enrolled people that do not find that person "
+            f"{ranks} and at or above it. The threshold rises with the gallery."
+        )
+    yield from _picture(
+        pictures,
+        "dir",
+        "DIR: searches that find the person over searches for strangers that find anybody",
+        "DIR. Nearer to the top left is better; the bars are the intervals of the table.",
+    )
+
+
+def _gallery(found: Identification) -> tuple[str, ...]:
+    return (
+        f"{found.size:,}",
+        f"{found.faces:,}",
+        f"{found.mated:,}",
+        f"{found.strangers:,}",
+        percent(found.rank_one.value) if found.rank_one else TOO_FEW,
+        bounded(found.rank_one, percent),
+    )
+
+
+def _open(found: Identification) -> Iterator[tuple[str, ...]]:
+    for point in found.points:
+        size = f"{found.size:,}"
+        if point.fnir is None or point.threshold is None or point.counted_fpir is None:
+            yield f"{point.fpir:g}", size, TOO_FEW, f"{needed(point.fpir)} searches for strangers needed", "", ""
+        else:
+            interval = bounded(point.fnir, percent)
+            threshold = decimals(point.threshold, 4)
+            yield f"{point.fpir:g}", size, percent(point.fnir.value), interval, threshold, small(point.counted_fpir)
+
+
+def failures(found: Evaluation) -> Iterator[Block]:
+    """Yield what pictures without a face do to the figures."""
+    told = found.failures
+    if not told.failed:
+        yield Text(f"None of {count(told.tried, 'picture')} of these people.")
+        return
+    yield Text(
+        f"{told.failed:,} of {count(told.tried, 'picture')} of these people ({percent(told.failed / told.tried)}) gave "
+        "no face that could be compared. The figures above leave them out of 1:1 and count them as misses in 1:N; who "
+        "drops hard pictures must not look better for it, so here are both."
+    )
+    rows = [
+        (f"FNMR at FMR {point.fmr:g}", percent(point.fnmr), percent(point.frr), small(point.far))
+        for point in told.points
+    ]
+    yield Table(("", "Without failures", "Counted as errors (FRR)", "FAR"), tuple(rows))
+    both = [
+        (count(with_.size, "person", "people"), percent(without.rank_one.value), percent(with_.rank_one.value))
+        for without, with_ in zip(found.without_failures, found.identification, strict=False)
+        if without.rank_one and with_.rank_one
+    ]
+    if both:
+        yield Table(("Rank 1, enrolled", "Without failures", "Counted as misses"), tuple(both))
+
+
+def _picture(pictures: Pictures, name: str, alt: str, reading: str) -> Iterator[Block]:
+    """Yield a plot and how to read it."""
+    if name in pictures:
+        yield Picture(pictures[name], alt)
+        yield Text(reading)
