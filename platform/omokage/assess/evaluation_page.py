@@ -1,4 +1,9 @@
-"""An evaluation as a page: the figures with their intervals first, how to read each plot, and faces to look at."""
+"""An evaluation as a page: the figures with their intervals first, how to read each plot, and faces to look at.
+
+    drawn = evaluation_page.plots(found)
+    shown = examples(subject, evaluation_page.worst(found), config)
+    write(folder, "evaluation", found.json(), evaluation_page.document(found, drawn, shown), drawn)
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -53,6 +58,11 @@ def plots(found: Evaluation) -> dict[str, Plot]:
     if any(each.dir_curve for each in found.identification):
         drawn["dir"] = draw.dir_curve(galleries)
     return drawn
+
+
+def worst(found: Evaluation) -> list[str]:
+    """Return the names of the people who fare worst, the worst first; none where pairs were listed."""
+    return [str(person.label) for person in found.people.worst] if found.people else []
 
 
 def document(found: Evaluation, plots: Mapping[str, Plot], examples: Examples) -> Document:
