@@ -18,6 +18,7 @@ from omokage import __version__
 from omokage.cli import (
     applying,
     augmenting,
+    comparing,
     datasets,
     deciding,
     finding,
@@ -56,6 +57,7 @@ VERBS: dict[str, Callable[[list[str]], str]] = {
     "plan": leaving.plan,
     "import": leaving.import_,
     "export": leaving.export,
+    "compare": comparing.compare,
     "train": training.train,
     "tune": tuning.tune,
     "crop": pictures.crop,
