@@ -15,7 +15,7 @@ from omokage.evaluate.verification import FMRS
 class EvaluateConfig:
     """What is compared with what, and which figures are told of it."""
 
-    pairs: str | None = None
+    pairs_file: str | None = None
     """File of pairs to compare for 1:1, instead of all pairs: CSV with the columns a, b (face ids or uris) and same
     (1 or 0), and fold if there are folds; or a pairs.txt as Labeled Faces in the Wild has it."""
     fmrs: tuple[float, ...] = FMRS

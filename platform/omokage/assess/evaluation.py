@@ -14,7 +14,7 @@ from omokage.assess.evaluate_config import EvaluateConfig as EvaluateConfig
 from omokage.evaluate.bootstrap import BootstrapConfig, Interval, Intervals
 from omokage.evaluate.failures import FailurePoint, Failures
 from omokage.evaluate.folds import FoldPoint, Folds
-from omokage.evaluate.identification import Identification, OpenPoint
+from omokage.evaluate.identification import RANK_ONE, Identification, OpenPoint, fnir_name
 from omokage.evaluate.people import People, PeopleSummary, Person
 from omokage.evaluate.precision_recall import PrecisionRecall
 from omokage.evaluate.verification import Verification, tar_name
@@ -131,6 +131,15 @@ class Evaluation:
         }
         return self.intervals.draws | searches
 
+    def headline(self) -> dict[str, dict[str, float | None]]:
+        """Return the figures that have an interval, by name, those of 1:N of the largest gallery."""
+        told = dict(self.intervals.figures)
+        for found in self.identification[-1:]:
+            told |= {RANK_ONE: found.rank_one} if found.rank_one else {}
+            told |= {fnir_name(point.fpir): point.fnir for point in found.points if point.fnir}
+        figures: dict[str, dict[str, float | None]] = plain(told)
+        return figures
+
     def metrics(self) -> dict[str, float]:
         """Return the figures by name, those that the data do not show left out."""
         told = self.verification.metrics()
@@ -139,8 +148,8 @@ class Evaluation:
         if self.people:
             told |= {"macro_auc": self.people.macro_auc, "worst_auc": self.people.worst_auc}
         for found in self.identification[-1:]:
-            told |= {"rank_1": found.rank_one.value} if found.rank_one else {}
-            told |= {f"fnir_at_fpir_{point.fpir:g}": point.fnir.value for point in found.points if point.fnir}
+            told |= {RANK_ONE: found.rank_one.value} if found.rank_one else {}
+            told |= {fnir_name(point.fpir): point.fnir.value for point in found.points if point.fnir}
         return told
 
     def text(self) -> str:

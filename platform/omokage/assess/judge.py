@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from omokage.assess import listed as lists
 from omokage.assess import searches
+from omokage.assess.evaluate_plan import comparisons
 from omokage.assess.evaluation import EvaluateConfig, Evaluation, plain
 from omokage.assess.subject import Subject
 from omokage.errors import DatasetError
@@ -76,19 +77,6 @@ def evaluation(
     return _Judge(subject, config or EvaluateConfig(), on_progress, threads).evaluation()
 
 
-def comparisons(subject: Subject, config: EvaluateConfig) -> dict[str, int]:
-    """Return how many pairs each part of the work compares, about."""
-    faces = len(subject.label_N)
-    every = faces * (faces - 1) // 2
-    parts = {"pairs": every, "folds": every // config.folds, "people": every, "intervals": every}
-    if config.pairs is not None:
-        parts = {}
-    if config.identify:
-        enrolled = min(faces, subject.named * config.enrolment.enrol_pictures)
-        parts["searches"] = enrolled * (faces - enrolled)
-    return parts
-
-
 class _Judge:
     """One evaluation."""
 
@@ -103,7 +91,7 @@ class _Judge:
     def evaluation(self) -> Evaluation:
         """Return all figures."""
         subject, config = self.subject, self.config
-        one = self._all_pairs() if config.pairs is None else self._listed(config.pairs)
+        one = self._all_pairs() if config.pairs_file is None else self._listed(config.pairs_file)
         precision = precision_recall(one.steps, config.prevalence)
         found, withheld = self._identification() if config.identify else (None, "it was not asked for")
         return Evaluation(
@@ -162,7 +150,7 @@ class _Judge:
             )
         thresholds = [point.threshold for point in found.points if point.threshold is not None]
         with self._part("people"):
-            curves = people(vector_NE, label_N, thresholds, found, self.threads)
+            curves = self._named(people(vector_NE, label_N, thresholds, found, self.threads))
         with self._part("intervals"):
             told = bootstrap.intervals(vector_NE, label_N, found, self.config.bootstrap, self.threads)
         return OneToOne(
@@ -173,7 +161,7 @@ class _Judge:
             folds=folds,
             folds_withheld=withheld,
             curves=curves,
-            people=self._named(curves.summary()),
+            people=curves.summary(),
             intervals=self._keyed(told, np.unique(label_N)),
             failures=with_failures(found, label_N, self.subject.failed_label_F),
         )
@@ -210,17 +198,17 @@ class _Judge:
 
     def _folds(self, parts: Callable[[], Sequence[Steps]]) -> tuple[Folds | None, str]:
         """Return the figures by cross-validation, or why there are none."""
-        prevalence = self.config.prevalence or (EVEN if self.config.pairs is None else None)
+        prevalence = self.config.prevalence or (EVEN if self.config.pairs_file is None else None)
         fmrs = [rate for rate in self.config.fmrs if rate >= min(FOLD_FMRS)] or FOLD_FMRS
         try:
             return cross_validated(parts(), fmrs, prevalence), ""
         except DatasetError as error:
             return None, str(error)
 
-    def _named(self, summary: PeopleSummary) -> PeopleSummary:
-        """Return a summary with people's names."""
-        worst = (dataclasses.replace(person, label=self.subject.people[person.label]) for person in summary.worst)
-        return dataclasses.replace(summary, worst=tuple(worst))
+    def _named(self, curves: People) -> People:
+        """Return curves with people's names."""
+        names = [self.subject.people[label] for label in curves.label_P.tolist()]
+        return dataclasses.replace(curves, label_P=np.array(names, object))
 
     def _keyed(self, told: Intervals, label_P: Ints) -> Intervals:
         """Return intervals whose key tells whose draws they are: numbers of people are the same in any dataset."""

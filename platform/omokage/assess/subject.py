@@ -20,7 +20,7 @@ from omokage.assess.encoded import Encoded
 from omokage.curate.decided import Decided
 from omokage.curate.same_face import quality
 from omokage.errors import DatasetError
-from omokage.index.build import unit
+from omokage.index.unit import unit
 from omokage.ledger.book import Ledger
 from omokage.ledger.fold import fold
 from omokage.ledger.version import Version
@@ -272,7 +272,8 @@ def _copies(faces: pa.Table) -> list[str]:
     """Return what there is to say of files that are there twice, in one person's folder or in two people's."""
     pictures = faces.select(["sha256", "uri", "identity"]).group_by(["sha256", "uri", "identity"]).aggregate([])
     times = Counter(pictures["sha256"].to_pylist())
-    again = pictures.filter(pc.is_in(pictures["sha256"], value_set=pa.array([s for s, n in times.items() if n > 1])))
+    twice = pa.array([s for s, n in times.items() if n > 1], pa.string())
+    again = pictures.filter(pc.is_in(pictures["sha256"], value_set=twice))
     by_file: dict[str, list[tuple[str, str]]] = {}
     for row in again.sort_by("uri").to_pylist():
         by_file.setdefault(row["sha256"], []).append((row["identity"], row["uri"]))
