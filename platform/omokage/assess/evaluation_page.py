@@ -1,8 +1,12 @@
 """An evaluation as a page: the figures with their intervals first, how to read each plot, and faces to look at.
 
+It is put together so:
+
     drawn = evaluation_page.plots(found)
     shown = examples(subject, evaluation_page.worst(found), config)
     write(folder, "evaluation", found.json(), evaluation_page.document(found, drawn, shown), drawn)
+
+What it says of each kind of figure is in ``evaluation_sections``.
 """
 
 from collections.abc import Iterator, Mapping
