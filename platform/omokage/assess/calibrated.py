@@ -6,6 +6,7 @@ A threshold is of one encoder, seeing faces in one way: whoever reads it names t
 one is refused. Without a calibration no answer is given: a similarity alone says nothing.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -144,6 +145,11 @@ class Standard:
     lacking: str = ""
     """Why there is nothing, and what to do; empty where there is something."""
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything that answers depend on."""
+        return hashlib.sha256(self.made.json() if self.made else b"").hexdigest()
+
     def answer(self, similarity: float) -> Answer:
         """Return what a similarity says."""
         return self.made.calibration.answer(similarity) if self.made else "cannot say"
@@ -152,6 +158,13 @@ class Standard:
         """Return the natural logarithm of the likelihood ratio; None where none is offered."""
         ratio = self.made.calibration.likelihood if self.made else None
         return None if ratio is None else float(ratio.log_ratio(similarity))
+
+    def between(self) -> str:
+        """Return why nothing can be said of a similarity between the two thresholds."""
+        return (
+            "the similarity lies between what is surely enough for a match and what hardly any two faces of one person "
+            "fall below"
+        )
 
     def plain(self) -> dict[str, Any] | None:
         """Return, for a report, what is held against what; None where there is nothing."""
@@ -183,12 +196,13 @@ class Standard:
         )
 
 
-def standard(spec: EncoderSpec, encoder: Mapping[str, Any], given: str | None) -> Standard:
+def standard(spec: EncoderSpec, encoder: Mapping[str, Any], asked: str | None, given: str | None) -> Standard:
     """Return what similarities of an encoder are held against.
 
     Args:
         spec: The encoder.
         encoder: The same in the words of a recipe.
+        asked: What the user called it, if anything: its file, say.
         given: File of a calibration; by default the one beside the weights.
 
     Raises:
@@ -201,7 +215,7 @@ def standard(spec: EncoderSpec, encoder: Mapping[str, Any], given: str | None) -
     except FileNotFoundError:
         if given:
             raise ConfigError(f"there is no calibration at {file}; omokage calibrate makes one") from None
-        how = f"omokage calibrate DATASET --fmr 1e-4 --encoder {spec.name}"
+        how = f"omokage calibrate DATASET --fmr 1e-4 --encoder {asked or spec.name}"
         return Standard(None, f"the encoder {spec.name} has no threshold yet; {how} makes one")
     wrong = differs(made.encoder, encoder)
     if wrong:

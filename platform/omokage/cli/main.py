@@ -29,6 +29,7 @@ from omokage.cli import (
     tracking,
     training,
     tuning,
+    verifying,
 )
 from omokage.errors import OmokageError
 
@@ -62,6 +63,9 @@ VERBS: dict[str, Callable[[list[str]], str]] = {
     "train": training.train,
     "tune": tuning.tune,
     "evaluate": evaluating.evaluate,
+    "calibrate": verifying.calibrate,
+    "verify": verifying.verify,
+    "identify": verifying.identify,
     "crop": pictures.crop,
     "augment": augmenting.augment,
     "draw": pictures.draw,
