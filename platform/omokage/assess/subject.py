@@ -24,7 +24,7 @@ from omokage.index.unit import unit
 from omokage.ledger.book import Ledger
 from omokage.ledger.fold import fold
 from omokage.ledger.version import Version
-from omokage.sheet.words import visible
+from omokage.sheet.words import count, visible
 from omokage.store import Dataset
 
 Ints = NDArray[np.int64]
@@ -144,9 +144,9 @@ def subject(address: str, vectors: Encoded | None = None) -> Subject:
     good_N = read.good_N
     failed = [*_failed(data, version), *read.unusable()]
     if not good_N.all():
-        lost_N = int((~good_N).sum())
+        lost = int((~good_N).sum())
         remarks.append(
-            f"{lost_N:,} faces have no vector that can be compared (zero, NaN, or not made); they count as failures"
+            f"{count(lost, 'face')} without a vector that can be compared (zero, NaN, or not made) count as failures"
         )
     faces = read.table.filter(pa.array(good_N))
     names = sorted(set(faces["identity"].to_pylist()))
@@ -257,14 +257,16 @@ def _remarks(faces: pa.Table, vector_NE: NDArray[np.float32], label_N: Ints) -> 
     single = int((np.bincount(label_N) == 1).sum())
     if single:
         remarks.append(
-            f"{single:,} people have one face: they are others, from whom people are told, and no pair of their own"
+            f"{count(single, 'person has', 'people have')} one face: they are others, from whom people are told, and "
+            "have no pair of their own"
         )
-    if all(np.ptp(vector_NE[start : start + BLOCK], axis=0).max() < ALIKE for start in range(0, len(label_N), BLOCK)):
-        first, last = vector_NE[::BLOCK].min(0), vector_NE[::BLOCK].max(0)
-        if (last - first).max() < ALIKE:
-            remarks.append(
-                "all vectors are the same: this encoder tells nobody from anybody, or it was given the wrong input"
-            )
+    blocks = [vector_NE[start : start + BLOCK] for start in range(0, len(label_N), BLOCK)]
+    most_E = np.max([block.max(0) for block in blocks], axis=0)
+    least_E = np.min([block.min(0) for block in blocks], axis=0)
+    if (most_E - least_E).max() < ALIKE:
+        remarks.append(
+            "all vectors are the same: this encoder tells nobody from anybody, or it was given the wrong input"
+        )
     return [*remarks, *_copies(faces)]
 
 
@@ -282,13 +284,13 @@ def _copies(faces: pa.Table) -> list[str]:
     remarks = []
     if own:
         remarks.append(
-            f"{own:,} files are there more than once under one person: such pairs match whatever the encoder is "
-            "(omokage find shows them, a version leaves them out)"
+            f"{count(own, 'file is', 'files are')} there more than once under one person: such pairs match whatever the "
+            "encoder is (omokage find shows them, a version leaves them out)"
         )
     if shared:
         (a, _), (b, _) = shared[0][0], next(place for place in shared[0] if place[0] != shared[0][0][0])
         remarks.append(
-            f"{len(shared):,} files are there under two people, such as {visible(a)!r} and {visible(b)!r}: each is "
-            "counted as a false match that is none"
+            f"{count(len(shared), 'file is', 'files are')} there under two people, such as {visible(a)!r} and "
+            f"{visible(b)!r}: such pairs are counted as false matches, and are none"
         )
     return remarks

@@ -47,7 +47,8 @@ class Pairs:
             np.einsum("le,le->l", vector_NE[self.a_L[rows]], vector_NE[self.b_L[rows]], dtype=np.float64)
             for rows in (slice(start, start + BLOCK) for start in range(0, len(self), BLOCK))
         ]
-        return np.clip(np.concatenate([np.zeros(0), *parts]), -1, 1).astype(np.float32)
+        score_L: NDArray[np.float32] = np.clip(np.concatenate([np.zeros(0), *parts]), -1, 1).astype(np.float32)
+        return score_L
 
 
 def verification(

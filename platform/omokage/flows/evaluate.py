@@ -171,8 +171,8 @@ def _write(
 ) -> Mapping[str, Plot]:
     """Write everything, and return the plots."""
     plots = evaluation_page.plots(found)
-    worst = [str(person.label) for person in found.people.worst] if found.people else []
-    page = evaluation_page.document(found, plots, examples(faces, worst, settings.shown))
+    seen = examples(faces, evaluation_page.worst(found), settings.shown)
+    page = evaluation_page.document(found, plots, seen)
     report = json.dumps(json.loads(found.json()) | {"key": key, "code": code()}, ensure_ascii=False)
     try:
         folder.remove(written.REPORT)  # what is half written must not pass for the older one
