@@ -92,6 +92,7 @@ def encoded(
     todo = [shard for shard in data.head.shards if shard.faces and shard.name not in done]
     made, warnings = 0, list[str]()
     if todo:
+        job.check_chips(todo)
         with contextlib.nullcontext() if ray.is_initialized() else cluster.connected(config.cluster):
             made = job.run(todo, done, warnings, on_progress)
         done = kept.parts(job.folder)
@@ -123,7 +124,6 @@ class _Job:
 
     def run(self, todo: Sequence[Shard], done: dict[str, str], warnings: list[str], on_progress: OnProgress) -> int:
         """Make the vectors of some shards, and return how many faces were encoded."""
-        self._check_chips(todo)
         pools = workers.plan(*cluster.capacity(self.config.cluster))
         before = kept.begun(self.folder, self.head)
         runtime = self.config.runtime or chosen.runtime(self.spec, before.runtime if before else "", pools, warnings)
@@ -158,7 +158,7 @@ class _Job:
             remarks=(*self._remarks(), *warnings),
         )
 
-    def _check_chips(self, todo: Sequence[Shard]) -> None:
+    def check_chips(self, todo: Sequence[Shard]) -> None:
         """Check that there are chips, by the first shard.
 
         Raises:
