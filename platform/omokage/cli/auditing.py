@@ -26,7 +26,7 @@ def audit(argv: list[str]) -> str:
         dataset: VersionPlace
         out: Annotated[
             tyro.conf.Positional[str | None],
-            tyro.conf.arg(metavar="OUT", help="Folder or s3:// prefix; by default in the dataset's folder audits."),
+            tyro.conf.arg(metavar="[OUT]", help="Folder or s3:// prefix; by default in the dataset's folder audits."),
         ] = None
         how: Annotated[AuditFlowConfig, *FLAT] = dataclasses.field(default_factory=AuditFlowConfig)
         settings: Settings = None

@@ -17,6 +17,7 @@ from typing import NoReturn
 from omokage import __version__
 from omokage.cli import (
     applying,
+    auditing,
     augmenting,
     comparing,
     datasets,
@@ -60,6 +61,7 @@ VERBS: dict[str, Callable[[list[str]], str]] = {
     "import": leaving.import_,
     "export": leaving.export,
     "compare": comparing.compare,
+    "audit": auditing.audit,
     "train": training.train,
     "tune": tuning.tune,
     "evaluate": evaluating.evaluate,

@@ -60,7 +60,7 @@ def manifold(embedding_NE: Any, most: int = MOST, seed: int = 0) -> Manifold:
         raise DatasetError(f"UMAP needs more than {NEIGHBOURS} faces, got {len(row_S)}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of threads that a seed forbids, and of TensorFlow that is not there
-        import umap
+        import umap  # type: ignore[import-untyped]
 
         # Unit vectors: their Euclidean distance orders them as their cosine does, and has the quicker code.
         layout = umap.UMAP(n_neighbors=NEIGHBOURS, metric="euclidean", random_state=seed, n_jobs=1)

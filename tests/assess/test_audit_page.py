@@ -1,0 +1,58 @@
+"""The page of an audit: says what is estimated, what is withheld and who is in no group, whatever names people have."""
+
+import html
+import re
+
+import numpy as np
+import pytest
+
+import biased
+from omokage.assess import estimated as estimating
+from omokage.assess.audit_page import ESTIMATED, document, drawn
+from omokage.assess.audited import Audited, AuditedConfig, audited
+from omokage.assess.grouping import Grouped
+from omokage.assess.subject import subject
+from omokage.card.page import page
+from omokage.evaluate.bootstrap import BootstrapConfig
+from omokage.evaluate.groups import by_table
+from omokage.progress import quietly
+from omokage.vision.attributes import LIMITS
+
+NAMES = ("五 $x$", "<script>alert(1)</script>", "\u202eb")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Audited:
+    """Three groups with hostile names, one of two people; three people in none; all are said to be estimates."""
+    place = str(tmp_path_factory.mktemp("page") / "data")
+    biased.crowd(people=45, faces=4, chips=False).write(place)
+    faces = subject(place)
+    whose = [faces.people[label] for label in faces.label_N]
+    names = [NAMES[2] if n < 2 else NAMES[n % 2] if n < 42 else "" for n in range(45)]
+    estimates = estimating.Estimated(
+        years_N=np.full(180, 30.0),
+        female_N=np.full(180, 0.9),
+        years_P=np.full(45, 30.0),
+        female_P=np.full(45, 0.9),
+        remarks=(),
+    )
+    grouped = Grouped(kind="estimate", groups=by_table(whose, faces.people, names), estimates=estimates)
+    config = AuditedConfig(fmr=1e-2, bootstrap=BootstrapConfig(replicates=100))
+    return audited(faces, grouped, config, 1, quietly)
+
+
+def test_the_page_says_what_must_be_known(found: Audited) -> None:
+    plots = drawn(found)
+    made = "".join(page(document(found, plots)))
+    text = html.unescape(re.sub(r"<[^>]*>", "", re.sub(r"<style>.*?</style>", "", made, flags=re.DOTALL)))
+    assert ESTIMATED in text and all(limit in text for limit in LIMITS) and "estimated groups" in text
+    assert text.count("withheld: 2 people, fewer than 10") == 3  # FMR, FNMR, sum of squares
+    assert "12 faces of 3 people are in no group" in text and found.subject.people[44] in text
+    assert "<script" not in made and "\u202e" not in made
+    assert made.count("data:image/png") == len(plots) == 6
+    assert all(word in text for word in found.words)
+
+
+def test_the_same_audit_is_the_same_page(found: Audited) -> None:
+    first, second = ("".join(page(document(found, drawn(found)))) for _ in range(2))
+    assert first == second

@@ -1,0 +1,95 @@
+"""The verb: what it leaves on the disk and in MLflow, that it is found unchanged, and what it says of wrong input."""
+
+import json
+import re
+from pathlib import Path
+
+import mlflow
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import biased
+from omokage.assess.audited import AuditedConfig
+from omokage.assess.grouping import GroupConfig
+from omokage.cli.auditing import audit as verb
+from omokage.errors import ConfigError, DatasetError
+from omokage.evaluate.bootstrap import BootstrapConfig
+from omokage.flows.audit import AuditFlowConfig, audit
+
+PLOTS = {"rates", "cross_fmr", "spread", "similarity", "heat_map", "axes"}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    biased.crowd(people=60, faces=5, near=1.0, chips=False).write(str(tmp_path / "data"))
+    return str(tmp_path / "data")
+
+
+def config(tmp_path: Path, **more) -> AuditFlowConfig:
+    groups = biased.groups_csv(tmp_path / "groups.csv", biased.crowd(people=60, faces=5), without=[4])
+    compare = AuditedConfig(fmr=1e-2, bootstrap=BootstrapConfig(replicates=100))
+    return AuditFlowConfig(**{"grouping": GroupConfig(groups=groups), "compare": compare, "tracking": "off"} | more)
+
+
+def test_an_audit_is_a_folder_and_is_found_unchanged(data: str, tmp_path: Path) -> None:
+    report = audit(data, None, config(tmp_path))
+    out = Path(report.out)
+    assert re.fullmatch(r"crowd-0\.35-[0-9a-f]{8}", out.name) and out.parent == Path(data) / "audits"
+    plain = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert plain["kind"] == "audit" and plain["groups"]["faces_without_a_group"] == 5 and plain == report.report
+    assert plain["rates"]["groups"][1]["fmr"]["low"] > plain["rates"]["groups"][0]["fmr"]["high"]
+    assert {file.stem for file in (out / "plots").iterdir()} == PLOTS
+    for file in (out / "plots").glob("*.png"):
+        assert Image.open(file).width > 300
+    table = pq.read_table(out / "groups.parquet").to_pylist()
+    name = biased.crowd(people=60, faces=5).name
+    assert {row["group"] for row in table if row["identity"] == name(4)} == {None}
+    assert all(row["group"] == biased.group(int(row["identity"][:6])) for row in table if row["group"])
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "<b>奇" not in page and "odd &lt;b&gt;奇&lt;/b&gt;" in page and "<script" not in page
+    assert name(4) in page and "differ by more than chance" in page and "What these figures show" in page
+    stamp = (out / "report.json").stat().st_mtime_ns
+    again = audit(data, None, config(tmp_path))
+    assert again.again and again.report == report.report and (out / "report.json").stat().st_mtime_ns == stamp
+    assert "nothing has changed" in again.text() and json.loads(again.json())["again"] is True
+
+
+def test_a_changed_table_is_audited_anew(data: str, tmp_path: Path) -> None:
+    how = config(tmp_path)
+    first = audit(data, str(tmp_path / "out"), how)
+    groups = tmp_path / "groups.csv"
+    groups.write_text(groups.read_text(encoding="utf-8").replace(biased.group(0), "other"), encoding="utf-8")
+    second = audit(data, str(tmp_path / "out"), how)
+    assert not second.again and second.report["key"] != first.report["key"]
+    assert "other" in second.report["groups"]["names"]
+
+
+def test_the_verb_tells_mlflow(data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = biased.groups_csv(tmp_path / "groups.csv", biased.crowd(people=60, faces=5))
+    store = f"sqlite:///{tmp_path / 'runs.db'}"
+    settings = tmp_path / "audit.toml"
+    settings.write_text(f'tracking = "{store}"\n[compare]\nfmr = 0.01\n[compare.bootstrap]\nreplicates = 100\n')
+    argv = [data, str(tmp_path / "out"), "--groups", groups, "--config", str(settings), "--fewest-people", "20"]
+    told = json.loads(verb([*argv, "--json"]))
+    assert told["settings"]["rates"]["fewest_people"] == 20 and told["settings"]["fmr"] == 0.01
+    assert told["out"] == str(tmp_path / "out") and told["kind"] == "audit" and not told["warnings"]
+    client = mlflow.MlflowClient(store)
+    (run,) = client.search_runs([client.get_experiment_by_name("omokage").experiment_id])
+    assert run.data.metrics["group_1_fmr"] == pytest.approx(told["rates"]["groups"][1]["fmr"]["value"])
+    files = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert {"report.json", "index.html", "plots"} <= files and run.info.status == "FINISHED"
+
+
+def test_what_is_wrong_is_said_before_any_work(data: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="say where the groups come from"):
+        audit(data, None, AuditFlowConfig())
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("x")
+    with pytest.raises(ConfigError, match=r"holds other files \(mine\.txt"):
+        audit(data, str(tmp_path / "full"), config(tmp_path))
+    with pytest.raises(DatasetError, match="is no dataset"):
+        audit(str(tmp_path / "nothing"), None, config(tmp_path))
+    with pytest.raises(DatasetError, match="has no version v9"):
+        audit(f"{data}@v9", None, config(tmp_path))
+    assert not (Path(data) / "audits").exists()
