@@ -18,7 +18,7 @@ from omokage.assess.subject import Subject
 from omokage.errors import DatasetError
 from omokage.evaluate import pairs_file
 from omokage.evaluate.listed import Pairs
-from omokage.sheet.words import visible
+from omokage.sheet.words import count, visible
 from omokage.storage import Folder
 
 Ints = NDArray[np.int64]
@@ -106,6 +106,8 @@ def pairs(subject: Subject, place: str) -> Listed:
     else:
         lines, folds = _lfw(text)
         key = _short
+    if not lines:
+        raise DatasetError(f"the pairs file {place} lists no pair")
     return _Match(subject, key).pairs(lines, folds, place)
 
 
@@ -155,8 +157,9 @@ class _Match:
         self.row: dict[str, int] = {}
         self.crowded: Counter[str] = Counter()
         """Faces of each picture that is named."""
+        uris = subject.faces["uri"].to_pylist()
         for row in np.argsort(subject.quality_N, kind="stable").tolist():  # the best last
-            name = key(subject.faces["uri"][row].as_py())
+            name = key(uris[row])
             self.row[name] = row
             self.crowded[name] += 1
         self.row |= {face_id: row for row, face_id in enumerate(subject.faces["face_id"].to_pylist())}
@@ -201,18 +204,21 @@ class _Match:
                 "the whole list"
             )
         if selves:
-            yield f"{selves:,} listed pairs are of a face with itself, and left out"
+            yield f"{count(selves, 'listed pair is', 'listed pairs are')} of a face with itself, and left out"
         again = len(found) - len(_once(zip(found.a_L.tolist(), found.b_L.tolist(), strict=True)))
         if again:
-            yield f"{again:,} listed pairs are there more than once, and are counted as often"
+            yield f"{count(again, 'listed pair is', 'listed pairs are')} there more than once, and counted as often"
         label_N = self.subject.label_N
         other = int(((label_N[found.a_L] == label_N[found.b_L]) != found.same_L).sum())
         if other:
-            yield f"of {other:,} pairs the list says otherwise than the dataset whether they are of one person"
+            yield f"of {count(other, 'pair')} the list says otherwise than the dataset whether it is of one person"
         names = dict.fromkeys(name for line in lines for name in (line.a, line.b))
         several = sum(self.crowded[name] > 1 for name in names)
         if several:
-            yield f"{several:,} listed pictures show several faces that are kept: that of the best quality is compared"
+            yield (
+                f"{count(several, 'listed picture shows', 'listed pictures show')} several faces that are kept: that "
+                "of the best quality is compared"
+            )
 
 
 def _once(found: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:

@@ -284,8 +284,8 @@ def _copies(faces: pa.Table) -> list[str]:
     remarks = []
     if own:
         remarks.append(
-            f"{count(own, 'file is', 'files are')} there more than once under one person: such pairs match whatever the "
-            "encoder is (omokage find shows them, a version leaves them out)"
+            f"{count(own, 'file is', 'files are')} there more than once under one person: such pairs match whatever "
+            "the encoder is (omokage find shows them, a version leaves them out)"
         )
     if shared:
         (a, _), (b, _) = shared[0][0], next(place for place in shared[0] if place[0] != shared[0][0][0])
