@@ -7,6 +7,7 @@ Shape key: G enrolled faces sorted by person, P people, Q probes, C faces of a b
 """
 
 import hashlib
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -141,7 +142,8 @@ class Enrolled:
             rank_K = np.arange(len(probe_K)) - first_Q[probe_K]
             full = rank_K == top - 1
             floor_Q[probe_K[full]] = np.maximum(floor_Q[probe_K[full]], score_K[full])
-            probe_K, person_K, score_K = (each[rank_K < top] for each in (probe_K, person_K, score_K))
+            kept_K = rank_K < top
+            probe_K, person_K, score_K = probe_K[kept_K], person_K[kept_K], score_K[kept_K]
         return person_K.reshape(len(vector_QE), top)
 
     def _blocks(self) -> Iterator[tuple[int, int]]:
@@ -195,4 +197,6 @@ def _vectors(decided: Decided, row_G: NDArray[np.int64]) -> tuple[NDArray[np.flo
 def _room(faces: int, dim: int) -> NDArray[np.float32]:
     if 4 * faces * dim <= HELD:
         return np.empty((faces, dim), np.float32)
-    return np.memmap(tempfile.TemporaryFile(), np.float32, "w+", shape=(faces, dim))
+    with tempfile.TemporaryFile() as file:
+        os.posix_fallocate(file.fileno(), 0, 4 * faces * dim)  # a full disk is told now, and kills nobody later
+        return np.memmap(file, np.float32, "r+", shape=(faces, dim))
