@@ -3,7 +3,7 @@
 It is put together so:
 
     drawn = evaluation_page.plots(found)
-    shown = examples(subject, evaluation_page.worst(found), config)
+    shown = examples(subject, worst, config)
     write(folder, "evaluation", found.json(), evaluation_page.document(found, drawn, shown), drawn)
 
 What it says of each kind of figure is in ``evaluation_sections``.
@@ -14,7 +14,7 @@ from typing import Final
 
 from omokage.assess import evaluation_sections as sections
 from omokage.assess.evaluation import Evaluation
-from omokage.assess.figures import TOO_FEW, bounded, decimals, needed, percent
+from omokage.assess.figures import TOO_FEW, asked, bounded, decimals, needed, percent
 from omokage.assess.shown import Examples
 from omokage.assess.written import COMMANDS
 from omokage.card.blocks import Block, Document, Pairs, Points, Section, Table, Text
@@ -44,7 +44,7 @@ def plots(found: Evaluation) -> dict[str, Plot]:
     """Return the plots of an evaluation, by name."""
     encoder = str(found.encoder.get("name", ""))
     thresholds = {
-        f"FMR {point.fmr:g}:": point.threshold
+        f"FMR {asked(point.fmr)}:": point.threshold
         for point in found.verification.points
         if point.threshold is not None and point.threshold <= 1
     }
@@ -62,11 +62,6 @@ def plots(found: Evaluation) -> dict[str, Plot]:
     if any(each.dir_curve for each in found.identification):
         drawn["dir"] = draw.dir_curve(galleries)
     return drawn
-
-
-def worst(found: Evaluation) -> list[str]:
-    """Return the names of the people who fare worst, the worst first; none where pairs were listed."""
-    return [str(person.label) for person in found.people.worst] if found.people else []
 
 
 def document(found: Evaluation, plots: Mapping[str, Plot], examples: Examples) -> Document:
@@ -114,7 +109,7 @@ def _headline(found: Evaluation) -> Iterator[Block]:
     rows = [("AUC", decimals(one.auc, 5), bounded(told.get("auc"), lambda value: decimals(value, 5)))]
     rows.append(("EER", percent(one.eer), bounded(told.get("eer"), percent)))
     for point in one.points:
-        title = f"TAR at FMR {point.fmr:g}"
+        title = f"TAR at FMR {asked(point.fmr)}"
         if point.tar is None:
             rows.append((title, TOO_FEW, f"{needed(point.fmr)} pairs of different people would show it"))
         else:
@@ -154,7 +149,7 @@ def _headline_of(found: Identification) -> list[tuple[str, str, str]]:
     if found.rank_one:
         rows.append((f"Rank 1, {people} enrolled", percent(found.rank_one.value), bounded(found.rank_one, percent)))
     for point in found.points:
-        title = f"FNIR at FPIR {point.fpir:g}, {people} enrolled"
+        title = f"FNIR at FPIR {asked(point.fpir)}, {people} enrolled"
         if point.fnir is None:
             rows.append((title, TOO_FEW, f"{needed(point.fpir)} searches for strangers would show it"))
         else:
@@ -190,9 +185,10 @@ def _origin(found: Evaluation, examples: Examples) -> Iterator[Block]:
         ("Encoder's sha256", str(encoder.get("sha256") or "not known")),
         ("Encoder's licence", found.licence or "not known here"),
         *((f"Licence of {model}", licence) for model, licence in examples.licences if model != encoder.get("name")),
-        *((name.replace("_", " "), _setting(value)) for name, value in found.config.items()),
     ]
     yield Table(("", ""), tuple(rows), numbers=False)
+    settings = tuple((name.replace("_", " "), _setting(value)) for name, value in found.config.items())
+    yield Table(("Setting", ""), settings, numbers=False)
     yield Text("report.json beside this page has every figure and every point of the curves; plots/ has the plots.")
 
 
@@ -201,5 +197,7 @@ def _setting(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name.replace('_', ' ')} {_setting(one)}" for name, one in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(map(_setting, value)) or "none"
-    return "by default" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+        return ", ".join(map(_setting, value)) or "not given"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "not given" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,11 +1,12 @@
 """What an evaluation's page says of each kind of figure: a table, plots, and how to read them."""
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from omokage.assess.evaluation import Evaluation
-from omokage.assess.figures import TOO_FEW, bounded, decimals, needed, percent, small
+from omokage.assess.figures import TOO_FEW, asked, bounded, decimals, needed, percent, roughly, small
 from omokage.assess.shown import Examples
-from omokage.card.blocks import Block, Picture, Sample, Table, Text
+from omokage.card.blocks import Block, Picture, Plots, Sample, Table, Text
 from omokage.evaluate.folds import Folds
 from omokage.evaluate.identification import Identification
 from omokage.evaluate.people import PeopleSummary
@@ -15,6 +16,45 @@ from omokage.sheet.words import count
 Pictures = Mapping[str, bytes]
 """PNG of each plot, by name."""
 
+READING: Final[dict[str, tuple[str, str]]] = {
+    "roc": (
+        "ROC: true accept rate over false match rate",
+        "ROC. Nearer to the top left is better; the dots are the rows of the table. The axis ends where the rate would "
+        "be that of a single pair of different people.",
+    ),
+    "det": (
+        "DET: false non-match rate over false match rate",
+        "DET. The same as errors of both kinds: nearer to the bottom left is better. On the dotted line both rates are "
+        "equal (EER). Steps at an end of the curve come from few pairs there.",
+    ),
+    "scores": (
+        "How many pairs of one person and of different people have each similarity",
+        "How alike pairs are; the scale is logarithmic. Where the two overlap no threshold is right for all pairs. "
+        "Different people far to the right are most often one person with two names: look at the pairs below.",
+    ),
+    "precision-recall": (
+        "Precision over recall",
+        "Precision is the share of matching pairs that are of one person, recall the share of such pairs that match; "
+        "the dotted line is what guessing reaches. Precision falls as pairs of one person get rarer, so it holds for "
+        "this share of them alone.",
+    ),
+    "people": (
+        "Every person's own ROC, their mean, and the worst",
+        "One line a person: their own pairs against all their pairs with others. What is fine over all pairs can hide "
+        "people whom the encoder fails: theirs are the lines that lie low.",
+    ),
+    "cmc": (
+        "CMC: how often the person is among the first ranks",
+        "CMC. How often the person is among the first so many of the gallery. It knows no threshold and no strangers: "
+        "it shows what a person sees who looks through a list of candidates.",
+    ),
+    "dir": (
+        "DIR: searches that find the person over searches for strangers that find anybody",
+        "DIR, the open set. Nearer to the top left is better; the bars are the intervals of the table.",
+    ),
+}
+"""What each plot is, and how to read it."""
+
 
 def one_to_one(found: Evaluation, pictures: Pictures) -> Iterator[Block]:
     """Yield what thresholds do to pairs."""
@@ -22,12 +62,12 @@ def one_to_one(found: Evaluation, pictures: Pictures) -> Iterator[Block]:
     rows = []
     for point in found.verification.points:
         if point.tar is None or point.threshold is None or point.counted_fmr is None:
-            rows.append((f"{point.fmr:g}", TOO_FEW, "", "", "", ""))
+            rows.append((asked(point.fmr), TOO_FEW, "", "", "", ""))
             continue
         name = tar_name(point.fmr)
         rows.append(
             (
-                f"{point.fmr:g}",
+                asked(point.fmr),
                 decimals(point.threshold, 4),
                 bounded(told.get(name.replace("tar", "threshold")), lambda value: decimals(value, 4)),
                 small(point.counted_fmr),
@@ -41,27 +81,7 @@ def one_to_one(found: Evaluation, pictures: Pictures) -> Iterator[Block]:
         "that match, FNMR the share of pairs of one person that do not: 100 % less TAR. The interval of the FMR is "
         "what the threshold that was chosen here may do with other people."
     )
-    yield from _picture(
-        pictures,
-        "roc",
-        "ROC: true accept rate over false match rate",
-        "ROC. Nearer to the top left is better; the dots are the rows of the table. The axis ends where the rate "
-        "would be that of a single pair of different people.",
-    )
-    yield from _picture(
-        pictures,
-        "det",
-        "DET: false non-match rate over false match rate",
-        "DET. The same as errors of both kinds: nearer to the bottom left is better. On the dotted line both rates "
-        "are equal (EER). Steps at an end of the curve come from few pairs there.",
-    )
-    yield from _picture(
-        pictures,
-        "scores",
-        "How many pairs of one person and of different people have each similarity",
-        "How alike pairs are; the scale is logarithmic. Where the two overlap no threshold is right for all pairs. "
-        "Different people far to the right are most often one person with two names: look at the pairs below.",
-    )
+    yield from _plots(pictures, "roc", "det", "scores")
 
 
 def precision(found: Evaluation, pictures: Pictures) -> Iterator[Block]:
@@ -72,14 +92,7 @@ def precision(found: Evaluation, pictures: Pictures) -> Iterator[Block]:
         f"{decimals(curve.average_precision, 4)}, and the best F1 {decimals(curve.best_f1, 4)}, at a similarity of "
         f"{decimals(curve.best_f1_threshold, 4)}."
     )
-    yield from _picture(
-        pictures,
-        "precision-recall",
-        "Precision over recall",
-        "Precision is the share of matching pairs that are of one person, recall the share of such pairs that match; "
-        "the dotted line is what guessing reaches. Precision falls as pairs of one person get rarer, so it holds for "
-        "this share of them alone.",
-    )
+    yield from _plots(pictures, "precision-recall")
 
 
 def folds(found: Evaluation) -> Iterator[Block]:
@@ -92,7 +105,7 @@ def folds(found: Evaluation) -> Iterator[Block]:
         tuple(_fold_rows(found.folds)),
     )
     share = found.folds.prevalence
-    at = "the share of pairs of one person that there is" if share is None else f"{percent(share)} pairs of one person"
+    at = "the share of pairs of one person that there is" if share is None else f"{roughly(share)} pairs of one person"
     yield Text(
         "People are parted into folds, and each fold is judged by the threshold that is best for all others; what FMR "
         "came to is what it did to people whom it was not chosen by. Accuracy is told for "
@@ -106,10 +119,10 @@ def _fold_rows(found: Folds) -> Iterator[tuple[str, ...]]:
     for point in found.points:
         told = point.mean()
         if told is None or point.counted_fmr is None:
-            yield f"TAR at FMR {point.fmr:g}", TOO_FEW, "", ""
+            yield f"TAR at FMR {asked(point.fmr)}", TOO_FEW, "", ""
         else:
             came = small(sum(point.counted_fmr) / len(point.counted_fmr))
-            yield f"TAR at FMR {point.fmr:g}", percent(told[0]), _deviation(told[1]), came
+            yield f"TAR at FMR {asked(point.fmr)}", percent(told[0]), _deviation(told[1]), came
 
 
 def _deviation(value: float) -> str:
@@ -129,14 +142,8 @@ def people(found: Evaluation, pictures: Pictures, examples: Examples) -> Iterato
         f"for all. {summary.with_pairs:,} of {count(summary.people, 'person', 'people')} have two faces or more; only "
         "they have an AUC and an FNMR."
     )
-    yield from _picture(
-        pictures,
-        "people",
-        "Every person's own ROC, their mean, and the worst",
-        "One line a person: their own pairs against all their pairs with others. What is fine over all pairs can hide "
-        "people whom the encoder fails: theirs are the lines that lie low.",
-    )
-    tightest = f" at FMR {rates[-1]:g}" if rates else ""
+    yield from _plots(pictures, "people")
+    tightest = f" at FMR {asked(rates[-1])}" if rates else ""
     yield Table(
         ("The worst by AUC", "Faces", "AUC", f"FNMR{tightest}", f"FMR{tightest}"),
         tuple(
@@ -162,9 +169,9 @@ def people(found: Evaluation, pictures: Pictures, examples: Examples) -> Iterato
 def _people_rows(summary: PeopleSummary, rates: list[float]) -> Iterator[tuple[str, ...]]:
     yield "AUC", decimals(summary.macro_auc, 5), decimals(summary.worst_auc, 5)
     for rate, mean, worst in zip(rates, summary.macro_fnmr, summary.worst_fnmr, strict=False):
-        yield f"FNMR at the threshold of FMR {rate:g}", percent(mean), percent(worst)
+        yield f"FNMR at the threshold of FMR {asked(rate)}", percent(mean), percent(worst)
     for rate, mean, worst in zip(rates, summary.macro_fmr, summary.worst_fmr, strict=False):
-        yield f"FMR at the threshold of FMR {rate:g}", small(mean), small(worst)
+        yield f"FMR at the threshold of FMR {asked(rate)}", small(mean), small(worst)
 
 
 def one_to_many(found: Evaluation, pictures: Pictures) -> Iterator[Block]:
@@ -178,13 +185,7 @@ def one_to_many(found: Evaluation, pictures: Pictures) -> Iterator[Block]:
         f"{found.searched[:1].upper()}{found.searched[1:]}. Rank 1 is the share of searches for enrolled people in "
         "which that person comes first (closed set: strangers are left out)."
     )
-    yield from _picture(
-        pictures,
-        "cmc",
-        "CMC: how often the person is among the first ranks",
-        "CMC. How often the person is among the first so many of the gallery. It knows no threshold and no strangers: "
-        "it shows what a person sees who looks through a list of candidates.",
-    )
+    yield from _plots(pictures, "cmc")
     ranks = "first" if found.identification[-1].within == 1 else f"among the first {found.identification[-1].within}"
     open_rows = tuple(row for each in found.identification for row in _open(each))
     if open_rows:
@@ -194,12 +195,7 @@ def one_to_many(found: Evaluation, pictures: Pictures) -> Iterator[Block]:
             "threshold, FNIR the share of searches for enrolled people that do not find that person "
             f"{ranks} and at or above it. The threshold rises with the gallery."
         )
-    yield from _picture(
-        pictures,
-        "dir",
-        "DIR: searches that find the person over searches for strangers that find anybody",
-        "DIR. Nearer to the top left is better; the bars are the intervals of the table.",
-    )
+    yield from _plots(pictures, "dir")
 
 
 def _gallery(found: Identification) -> tuple[str, ...]:
@@ -217,11 +213,11 @@ def _open(found: Identification) -> Iterator[tuple[str, ...]]:
     for point in found.points:
         size = f"{found.size:,}"
         if point.fnir is None or point.threshold is None or point.counted_fpir is None:
-            yield f"{point.fpir:g}", size, TOO_FEW, f"{needed(point.fpir)} searches for strangers needed", "", ""
+            yield asked(point.fpir), size, TOO_FEW, f"{needed(point.fpir)} searches for strangers needed", "", ""
         else:
             interval = bounded(point.fnir, percent)
             threshold = decimals(point.threshold, 4)
-            yield f"{point.fpir:g}", size, percent(point.fnir.value), interval, threshold, small(point.counted_fpir)
+            yield asked(point.fpir), size, percent(point.fnir.value), interval, threshold, small(point.counted_fpir)
 
 
 def failures(found: Evaluation) -> Iterator[Block]:
@@ -236,7 +232,7 @@ def failures(found: Evaluation) -> Iterator[Block]:
         "drops hard pictures must not look better for it, so here are both."
     )
     rows = [
-        (f"FNMR at FMR {point.fmr:g}", percent(point.fnmr), percent(point.frr), small(point.far))
+        (f"FNMR at FMR {asked(point.fmr)}", percent(point.fnmr), percent(point.frr), small(point.far))
         for point in told.points
     ]
     yield Table(("", "Without failures", "Counted as errors (FRR)", "FAR"), tuple(rows))
@@ -249,8 +245,8 @@ def failures(found: Evaluation) -> Iterator[Block]:
         yield Table(("Rank 1, enrolled", "Without failures", "Counted as misses"), tuple(both))
 
 
-def _picture(pictures: Pictures, name: str, alt: str, reading: str) -> Iterator[Block]:
-    """Yield a plot and how to read it."""
-    if name in pictures:
-        yield Picture(pictures[name], alt)
-        yield Text(reading)
+def _plots(pictures: Pictures, *names: str) -> Iterator[Block]:
+    """Yield plots, each with what it is and how to read it; those that are not there are left out."""
+    found = tuple((Picture(pictures[name], READING[name][0]), READING[name][1]) for name in names if name in pictures)
+    if found:
+        yield Plots(found)

@@ -11,6 +11,8 @@ from omokage.sheet.words import decimal
 TOO_FEW: Final = "too few"
 """Stands where a figure would."""
 
+SPACE: Final = "\N{NO-BREAK SPACE}"
+
 MOST: Final = 4
 """Decimals of a percentage."""
 
@@ -21,9 +23,14 @@ def percent(share: float) -> str:
         return "not known"
     edge = 100 * min(abs(share), abs(1 - share))
     if edge < 1e-9:
-        return f"{round(100 * share):.0f} %"
+        return f"{round(100 * share):.0f}{SPACE}%"
     digits = min(MOST, max(2, 1 - math.floor(math.log10(edge))))
-    return f"{decimal(100 * share, digits)} %"
+    return f"{decimal(100 * share, digits)}{SPACE}%"
+
+
+def roughly(share: float) -> str:
+    """Return a share that was chosen, in percent."""
+    return f"{100 * share:g}{SPACE}%"
 
 
 def small(rate: float) -> str:
@@ -31,6 +38,11 @@ def small(rate: float) -> str:
     if not math.isfinite(rate):
         return "not known"
     return "0" if rate == 0 else f"{rate:.2g}" if rate >= 1e-3 else f"{rate:.1e}".replace("e-0", "e-")
+
+
+def asked(rate: float) -> str:
+    """Return a rate that was asked for."""
+    return f"{rate:g}".replace("e-0", "e-")
 
 
 def decimals(value: float, digits: int) -> str:

@@ -81,6 +81,13 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Plots:
+    """Pictures with how to read each, next to each other where there is room."""
+
+    plots: tuple[tuple[Picture, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """People with some of their faces."""
 
@@ -126,7 +133,7 @@ class Beside:
     right: Bars
 
 
-Block = Text | Points | Table | Bars | Spreads | Picture | Sample | Pairs | Beside
+Block = Text | Points | Table | Bars | Spreads | Picture | Plots | Sample | Pairs | Beside
 
 
 @dataclass(frozen=True, slots=True)

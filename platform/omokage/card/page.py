@@ -17,6 +17,7 @@ from omokage.card.blocks import (
     Pair,
     Pairs,
     Picture,
+    Plots,
     Points,
     Sample,
     Section,
@@ -82,11 +83,25 @@ def _block(key: str, block: Block) -> Iterator[str]:
             yield f'<div class="beside">{_table(left)}<div>'
             yield from _block(key, right)
             yield "</div></div>\n"
-        case Picture(png, alt):
-            source = base64.b64encode(png).decode()
-            yield f'<p class="plot"><img src="data:image/png;base64,{source}" alt="{html.escape(alt)}"></p>\n'
+        case Picture() | Plots():
+            yield _plots(block)
         case Sample() | Pairs():
             yield from _faces(key, block)
+
+
+def _plots(block: Picture | Plots) -> str:
+    if isinstance(block, Picture):
+        return f'<p class="plot">{_image(block)}</p>\n'
+    figures = "".join(
+        f'<figure class="plot">{_image(picture)}<figcaption>{html.escape(reading)}</figcaption></figure>\n'
+        for picture, reading in block.plots
+    )
+    return f'<div class="plots">\n{figures}</div>\n'
+
+
+def _image(of: Picture) -> str:
+    source = base64.b64encode(of.png).decode()
+    return f'<img src="data:image/png;base64,{source}" alt="{html.escape(of.alt)}">'
 
 
 def _faces(key: str, block: Sample | Pairs) -> Iterator[str]:

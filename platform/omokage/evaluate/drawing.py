@@ -109,7 +109,7 @@ def style() -> Iterator[None]:
 def framed(x: str, y: str) -> Iterator[tuple[Figure, Axes]]:
     """Give a figure with one frame."""
     with style():
-        figure = Figure(figsize=(7.5, 5.5), dpi=120, layout="constrained")
+        figure = Figure(figsize=(6.2, 4.7), dpi=150, layout="constrained")
         frame = figure.subplots()
         frame.set(xlabel=x, ylabel=y)
         frame.grid(alpha=0.3)

@@ -88,7 +88,14 @@ def people(found: People) -> Plot:
         worst_P = several_P[np.argsort(found.auc_P[several_P], kind="stable")]
         some = worst_P[np.unique(np.linspace(0, len(worst_P) - 1, min(LINES, len(worst_P))).astype(int))]
         fmr_PT = np.maximum(found.fmr_PT, 1e-12)
-        frame.plot(fmr_PT[some].T, found.tar_PT[some].T, color="#777777", linewidth=0.6, alpha=min(0.5, 20 / len(some)))
+        frame.step(
+            fmr_PT[some].T,
+            found.tar_PT[some].T,
+            where="post",
+            color="#777777",
+            linewidth=0.6,
+            alpha=min(0.5, 20 / len(some)),
+        )
         frame.plot([], [], color="#777777", linewidth=0.6, label=f"{len(some):,} of {len(worst_P):,} people")
         mean_T = np.maximum(found.fmr_PT[several_P].mean(0), 1e-12), found.tar_PT[several_P].mean(0)
         frame.plot(
@@ -96,7 +103,7 @@ def people(found: People) -> Plot:
         )
         worst = worst_P[0]
         label = f"the worst: AUC {found.auc_P[worst]:.4f}"
-        frame.plot(fmr_PT[worst], found.tar_PT[worst], color=COLOURS[1], linewidth=1.5, label=label)
+        frame.step(fmr_PT[worst], found.tar_PT[worst], where="post", color=COLOURS[1], linewidth=1.5, label=label)
         seen = found.fmr_PT[found.fmr_PT > 0]
         frame.set(xscale="log", xlim=(max(seen.min(initial=1e-2), 1e-9), 1), ylim=(0, 1.005))
         legend(frame, "lower right")
@@ -148,7 +155,7 @@ def scores(found: Verification, thresholds: Mapping[str, float] | None = None) -
             (fmr_K, "different people", found.impostor, COLOURS[1]),
             (tar_K, "one person", found.genuine, COLOURS[0]),
         ):
-            above = np.interp(edges, threshold_K[::-1], rate_K[::-1], left=1, right=0)
+            above = _above(edges, threshold_K, rate_K, pairs)
             share = np.maximum(above[:-1] - above[1:], 0)
             frame.stairs(share, edges, fill=True, alpha=0.35, color=colour, label=f"{name}, {pairs:,} pairs")
             frame.stairs(share, edges, color=colour)
@@ -158,6 +165,23 @@ def scores(found: Verification, thresholds: Mapping[str, float] | None = None) -
         frame.minorticks_off()
         legend(frame, "upper right")
     return Plot(figure)
+
+
+def _above(
+    edges: NDArray[np.float64], threshold_K: NDArray[np.float64], rate_K: NDArray[np.float64], pairs: int
+) -> NDArray[np.float64]:
+    """Return the share of pairs at or above each edge; between points of the curve pairs are spread evenly.
+
+    A single pair is where the curve has it, not spread over a gap in which there is none.
+    """
+    one_K = np.append(np.diff(rate_K) * pairs < 1.5, False)  # from this point to the next, lower one
+    lower_K = np.append(threshold_K[1:], threshold_K[-1])
+    foot = np.nextafter(lower_K[one_K], 2)
+    x = np.concatenate([threshold_K, foot])
+    order = np.lexsort((np.concatenate([rate_K, rate_K[one_K]]), -x))
+    x, y = x[order], np.concatenate([rate_K, rate_K[one_K]])[order]
+    above: NDArray[np.float64] = np.interp(edges, x[::-1], y[::-1], left=1, right=0)
+    return above
 
 
 def groups(found: Audit) -> Plot:
