@@ -148,7 +148,8 @@ class _Block:
         row_R = np.arange(self.start, self.start + len(self.person_R))[:, None]
         once_RC = row_R < np.arange(self.left, self.left + len(self.person_C))
         same_RC = self.person_R[:, None] == self.person_C
-        return once_RC & (same_RC if same else ~same_RC)
+        which_RC: NDArray[np.bool_] = once_RC & (same_RC if same else ~same_RC)
+        return which_RC
 
     def best(self, known: _Best, sign: int, which_RC: NDArray[np.bool_] | None) -> list[Ranked]:
         """Return the first ranked pairs of people.
