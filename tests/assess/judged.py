@@ -57,8 +57,7 @@ def judged(place: Path) -> Judged:
     config = EvaluateConfig(bootstrap=BootstrapConfig(replicates=100), fpirs=(0.3, 0.001))
     found = evaluation(of, config, threads=1)
     found = dataclasses.replace(found, warnings=(*found.warnings, f"files are under two people: {HOSTILE}"))
-    worst = [str(person.label) for person in found.people.worst] if found.people else []
-    shown = examples(of, worst, SHOWN, threads=1)
+    shown = examples(of, evaluation_page.worst(found), SHOWN, threads=1)
     folder = Folder.at(str(place / "out"))
     put(found, shown, folder)
     return Judged(data, of, found, shown, folder)

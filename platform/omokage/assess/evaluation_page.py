@@ -3,7 +3,7 @@
 It is put together so:
 
     drawn = evaluation_page.plots(found)
-    shown = examples(subject, worst, config)
+    shown = examples(subject, evaluation_page.worst(found), config)
     write(folder, "evaluation", found.json(), evaluation_page.document(found, drawn, shown), drawn)
 
 What it says of each kind of figure is in ``evaluation_sections``.
@@ -62,6 +62,11 @@ def plots(found: Evaluation) -> dict[str, Plot]:
     if any(each.dir_curve for each in found.identification):
         drawn["dir"] = draw.dir_curve(galleries)
     return drawn
+
+
+def worst(found: Evaluation) -> list[str]:
+    """Return the names of the people who fare worst, the worst first; none where pairs were listed."""
+    return [str(person.label) for person in found.people.worst] if found.people else []
 
 
 def document(found: Evaluation, plots: Mapping[str, Plot], examples: Examples) -> Document:
