@@ -49,13 +49,12 @@ class Training:
         if head is None:
             raise DatasetError(f"{run.folder.url} holds no training: it has no {HEAD}")
         split = run.split(head)
+        empty = pa.schema([("face_id", pa.string()), ("sha256", pa.string())]).empty_table()
         try:
-            listed = [table for table in Dataset.open(head.dataset).faces(["face_id", "sha256"])]
+            listed = [table.cast(empty.schema) for table in Dataset.open(head.dataset).faces(empty.column_names)]
         except (DatasetError, StorageError):
             listed = []
-        known = pa.concat_tables(
-            [pa.table({name: pa.array([], pa.string()) for name in ("face_id", "sha256")}), *listed]
-        )
+        known = pa.concat_tables([empty, *listed])
         at = pc.index_in(split["face_id"], value_set=known["face_id"])
         remarks = (
             ()
