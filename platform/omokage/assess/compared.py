@@ -54,9 +54,11 @@ class Difference:
 
     def text(self) -> str:
         """Return what there is to say, as one sentence."""
-        if self.verdict == "not shown":
-            who = "neither" if self.a is None and self.b is None else "A does not" if self.a is None else "B does not"
-            return f"{who} show{'s' if who == 'neither' else ''} {self.said}: too few comparisons"
+        if self.a is None or self.b is None:
+            if self.a is self.b:
+                return f"neither shows {self.said}: too few comparisons"
+            none, other, told = ("A", "B", self.b) if self.a is None else ("B", "A", self.a)
+            return f"{none} shows no {self.said}; {other}'s is {_number(told)}"
         if self.difference is None:
             return f"{self.said} is {_number(self.a)} for A and {_number(self.b)} for B, which cannot be paired"
         if self.verdict == "the same":

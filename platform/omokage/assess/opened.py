@@ -4,20 +4,18 @@ Shape key: R draws.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from omokage.assess import written
 from omokage.assess.evaluation import FORMAT, Evaluation
+from omokage.assess.kept import DRAWS
 from omokage.errors import DatasetError
 from omokage.evaluate.bootstrap import Intervals
 from omokage.evaluate.identification import RANK_ONE, Identification, fnir_name
 from omokage.storage import Folder
-
-DRAWS: Final = "draws.parquet"
-"""The draws of every figure, a column a figure, a row a draw: ``Evaluation.draws``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
