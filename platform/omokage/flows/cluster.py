@@ -4,7 +4,6 @@ import logging
 import os
 import secrets
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import ray.data
 from ray._private.node import Node
 
 from omokage.errors import ConfigError
+from omokage.vision.silence import hushed
 
 MEGABYTE = 1 << 20
 
@@ -47,7 +47,7 @@ class ClusterConfig:
 def connected(config: ClusterConfig) -> Iterator[None]:
     """Be connected to Ray, quietly and without usage reports; a local cluster ends with the block."""
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    with _hushed():
+    with hushed():
         if config.address == "local":
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one into the home folder
             with _no_reporter():
@@ -74,23 +74,6 @@ def connected(config: ClusterConfig) -> Iterator[None]:
 def _stop(*_: object) -> None:
     """Stop as Ctrl-C does: what was begun is told its end."""
     raise KeyboardInterrupt
-
-
-@contextmanager
-def _hushed() -> Iterator[None]:
-    """Keep what native code says on standard error from the terminal, unless the block fails."""
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            said.seek(0)
-            os.write(terminal, said.read())
-            raise
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import itertools
 import json
+import os
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -148,7 +149,12 @@ def _known(name: str, row: Seen) -> Known:
         FaceSeen(number, tuple(round(x, 1) for x in box), round(score, 4))
         for number, (box, score) in enumerate(faces, 1)
     )
-    return Picture(picture=name, sha256=row.sha256, reason=row.reason, faces=told), row.vector_FE
+    return Picture(picture=_shown(name), sha256=row.sha256, reason=row.reason, faces=told), row.vector_FE
+
+
+def _shown(name: str) -> str:
+    """Return a path as text, also where its bytes are none."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,7 +197,8 @@ class _Book:
 
 def _answered(line: Line, known: tuple[Known, Known] | None, standard: Standard) -> Pair:
     if known is None:
-        return Pair(line=line.number, a=Picture(picture=line.a), b=Picture(picture=line.b), why=line.wrong)
+        a, b = (Picture(picture=_shown(name)) for name in (line.a, line.b))
+        return Pair(line=line.number, a=a, b=b, why=line.wrong)
     return verified.compare(*known, (line.face_a, line.face_b), standard, line.number)
 
 
@@ -251,7 +258,7 @@ def _records(file: TextIO) -> Iterator[tuple[int, list[str] | None]]:
     number = 0
 
     def filled(lines: int) -> bool:
-        ahead.extend(itertools.islice(file, lines - len(ahead)))
+        ahead.extend(itertools.islice(file, max(0, lines - len(ahead))))
         return len(ahead) >= lines
 
     while filled(1):

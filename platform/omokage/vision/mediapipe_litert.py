@@ -21,6 +21,7 @@ from omokage import weights
 from omokage.vision import blazeface, mesh
 from omokage.vision.blazeface import FULL_RANGE, SHORT_RANGE, Found, Layout, Region
 from omokage.vision.faces import DetectConfig, Faces, ranked
+from omokage.vision.silence import hushed
 
 CROP_FACTOR: Final = 2.0
 """Side of the square that the short-range detector sees, in sides of the face's box."""
@@ -44,8 +45,9 @@ class Network:
     """One .tflite model."""
 
     def __init__(self, model: bytes, threads: int) -> None:
-        self._interpreter = Interpreter(model_content=model, num_threads=threads)
-        self._interpreter.allocate_tensors()
+        with hushed():  # it says which delegate it takes, once a process
+            self._interpreter = Interpreter(model_content=model, num_threads=threads)
+            self._interpreter.allocate_tensors()
         self._input: int = self._interpreter.get_input_details()[0]["index"]
         self._outputs: list[int] = [detail["index"] for detail in self._interpreter.get_output_details()]
 

@@ -1,11 +1,15 @@
-"""Two runtimes that report to their makers by default, imported so that they do not.
+"""Native libraries that say more than they should: to their makers, and on the terminal.
 
-Pictures of people are private, and a program that handles them opens no connection that its user did not ask for.
-Whoever needs one of these imports it through here, before anything else in the process does.
+Two runtimes report to their makers by default, and are imported here so that they do not. Pictures of people are
+private, and a program that handles them opens no connection that its user did not ask for. Whoever needs one of these
+imports it through here, before anything else in the process does.
 """
 
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -37,3 +41,20 @@ def import_onnxruntime() -> Any:
     import onnxruntime
 
     return onnxruntime
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep what native code says on standard error from the terminal, unless the block fails."""
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            said.seek(0)
+            os.write(terminal, said.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
