@@ -4,15 +4,22 @@ import posixpath
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
+
 from omokage.assess import shown
 from omokage.assess.audited import PAIRS, Audited
-from omokage.card.blocks import Block, Document, Pairs, Picture, Points, Section, Table, Text
+from omokage.card.blocks import Block, Document, Pairs, Picture, Points, Sample, Section, Table, Text
 from omokage.evaluate import plots
 from omokage.evaluate.drawing import Plot
 from omokage.evaluate.gaps import Gap
 from omokage.evaluate.interval import Interval
 from omokage.sheet.words import count
 from omokage.vision.attributes import LIMITS
+
+EACH: Final = 8
+"""Faces that are shown of a group; half of them where there are more than so many groups."""
+
+MANY: Final = 12
 
 NOBODY: Final = 20
 """People without a group that are named."""
@@ -238,6 +245,7 @@ def _groups(found: Audited) -> Section:
     blocks: list[Block] = [Text(f"Groups come from outside the encoder: {groups.source}.")]
     if found.grouped.estimates:
         blocks = [Text(ESTIMATED), Points(LIMITS)]
+    blocks += _some(found)
     if not nobody:
         return Section("The groups", (*blocks, Text("Every face is in a group.")))
     rows = tuple((name, f"{faces:,}") for name, faces in nobody[:NOBODY])
@@ -250,6 +258,17 @@ def _groups(found: Audited) -> Section:
         Table(("person", "faces in no group"), rows),
     ]
     return Section("The groups", tuple(blocks))
+
+
+def _some(found: Audited) -> list[Block]:
+    """Return some faces of each group, where the dataset has pictures of them."""
+    names = found.groups.names
+    rows = {name: np.flatnonzero(found.groups.group_N == number) for number, name in enumerate(names)}
+    sets = shown.sets(found.subject, rows, EACH if len(names) <= MANY else EACH // 2, found.config.bootstrap.seed)
+    if not any(chip.jpeg for each in sets for chip in each.others):
+        return []
+    text = "Drawn at random, each of another person where there are so many. Are they what the group is called?"
+    return [Sample("Some faces of each group", text, sets)]
 
 
 def _is(number: int) -> str:

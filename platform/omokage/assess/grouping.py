@@ -12,7 +12,7 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 
-from omokage.assess.estimated import Estimated, estimated
+from omokage.assess.estimated import SURE, Estimated, estimated
 from omokage.assess.subject import Subject
 from omokage.config import nearest
 from omokage.errors import ConfigError, DatasetError
@@ -234,4 +234,14 @@ def _by_estimate(subject: Subject, config: GroupConfig, threads: int | None, on_
     whose = [subject.people[label] for label in subject.label_N]
     groups = by_table(whose, subject.people[: subject.named], [f"{name} (estimated)" if name else "" for name in names])
     source = f"by estimated {' and '.join(fields)}"
-    return Grouped(kind="estimate", groups=replace(groups, source=source), remarks=found.remarks, estimates=found)
+    unsure = sum(not sex for sex in found.sexes) if "sex" in fields else 0
+    remarks = (
+        f"{unsure:,} people are in no group: on the mean of their faces the model gives less than {SURE:.0%} to either "
+        "sex",
+    )
+    return Grouped(
+        kind="estimate",
+        groups=replace(groups, source=source),
+        remarks=(*found.remarks, *(remarks if unsure else ())),
+        estimates=found,
+    )

@@ -5,7 +5,7 @@ People would rather look than read: a wrong name, a blurred face or two sisters 
 Shape key: n faces of a person, E numbers of an embedding.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from omokage.assess.subject import Subject
+from omokage.assess.subject import Ints, Subject
 from omokage.card.blocks import Pair, Seen
 from omokage.errors import ConfigError
 from omokage.evaluate.extremes import Alike, extremes
@@ -103,7 +103,12 @@ def pairs(subject: Subject, found: Sequence[Alike]) -> tuple[Pair, ...]:
     """
     jpegs = _chips(subject, (row for pair in found for row in (pair.a, pair.b)))
     return tuple(
-        Pair(_seen(subject, pair.a, jpegs), _seen(subject, pair.b, jpegs), round(pair.similarity, DIGITS))
+        Pair(
+            _seen(subject, pair.a, jpegs),
+            _seen(subject, pair.b, jpegs),
+            round(pair.similarity, DIGITS),
+            "the same file" if subject.faces["sha256"][pair.a] == subject.faces["sha256"][pair.b] else "",
+        )
         for pair in found
     )
 
@@ -122,6 +127,43 @@ def people(subject: Subject, labels: Sequence[int], per_person: int) -> tuple[Gr
     chosen = [_chosen(subject, label, per_person) for label in labels]
     jpegs = _chips(subject, (row for rows in chosen for row in rows))
     return tuple(_group(subject, label, rows, jpegs) for label, rows in zip(labels, chosen, strict=True))
+
+
+def sets(subject: Subject, rows: Mapping[str, Ints], count: int, seed: int = 0) -> tuple[Group, ...]:
+    """Return sets of faces by name, each with some of its faces, drawn at random: of other people while there are any.
+
+    Args:
+        subject: The faces.
+        rows: Of each set.
+        count: Faces to show of each, at least 1.
+        seed: Of the draw.
+
+    Raises:
+        DatasetError: A shard is gone or damaged.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = {name: _some(subject, rng.permutation(row_n), count) for name, row_n in rows.items()}
+    jpegs = _chips(subject, (row for some in chosen.values() for row in some))
+    return tuple(
+        Group(
+            identity=name,
+            pictures=int(pc.count_distinct(subject.faces["uri"].take(pa.array(row_n))).as_py()),
+            faces=len(row_n),
+            typical=None,
+            others=tuple(Chip(**_known(subject, row), similarity=None, jpeg=jpegs[row]) for row in chosen[name]),
+        )
+        for name, row_n in rows.items()
+    )
+
+
+def _some(subject: Subject, row_n: Ints, count: int) -> list[int]:
+    """Return the first rows, a person's second face after every person's first."""
+    seen: dict[int, int] = {}
+    turn_n = []
+    for label in subject.label_N[row_n].tolist():
+        turn_n.append(seen.get(label, 0))
+        seen[label] = turn_n[-1] + 1
+    return [int(row) for row in row_n[np.argsort(turn_n, kind="stable")[:count]]]
 
 
 def _chosen(subject: Subject, label: int, per_person: int) -> dict[int, float | None]:

@@ -66,8 +66,11 @@ LIMITS: Final = (
     "On people drawn by this program, the only ones whose truth is known here, sex was right for 3 of 4 faces: 8 to 9 "
     "of 10 light-skinned and 6 of 10 dark-skinned ones; of people of whom the model was sure, for 17 of 20. The age "
     "hardly followed the drawn one (correlation 0.1 to 0.3). Drawings are no photographs, but do not expect wonders.",
-    "Errors of these models follow looks, and may go along with errors of the encoder: a group of estimates mixes "
-    "people of other groups in, so that differences between true groups look smaller, or look like something else.",
+    "Whoever looks alike to these models is put together: faces of such a group lie closer to each other, and match "
+    "more often, than those of people who were put together by what is true of them. That such groups differ, in the "
+    "sum of squares above all, may be no more than that.",
+    "Errors of these models may go along with errors of the encoder: people in the wrong group make differences "
+    "between true groups look smaller, or like something else.",
     "Use them to find where to look, and labels that people gave themselves to say what is so.",
 )
 """What is known against the estimates; every report that uses them shows it."""
