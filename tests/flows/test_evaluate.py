@@ -1,0 +1,200 @@
+"""The verb: what it leaves on the disk, in a bucket and in MLflow, that nothing is computed twice, and wrong input."""
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+import s3_server
+from crowd import Crowd
+from omokage.assess.evaluate_config import EvaluateConfig
+from omokage.assess.evaluation import Evaluation
+from omokage.assess.shown import ShownConfig
+from omokage.cli.evaluating import evaluate as verb
+from omokage.config import from_toml, to_toml
+from omokage.errors import ConfigError, DatasetError
+from omokage.evaluate.bootstrap import BootstrapConfig
+from omokage.flows.evaluate import EvaluateSettings, evaluate
+from omokage.ledger.book import Ledger
+from omokage.ledger.decision import Decision
+from omokage.ledger.version import freeze
+from omokage.store import Dataset
+from omokage.tracking import place
+
+CROWD = Crowd(folders=12, faces=5, dim=16, chips=True, seed=4)
+
+JUDGE = EvaluateConfig(bootstrap=BootstrapConfig(replicates=100), fmrs=(0.1, 0.01, 1e-6), fpirs=(0.3,))
+
+HOW = EvaluateSettings(judge=JUDGE, shown=ShownConfig(pairs=2, worst=2, per_person=2), tracking="off")
+
+PLOTS = {"roc", "det", "scores", "precision-recall", "people", "cmc", "dir"}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    """Twelve people, some faces strangers, some shots twice."""
+    return CROWD.write(str(tmp_path / "data"))
+
+
+def test_an_evaluation_is_a_folder_and_nothing_is_computed_twice(data: Dataset) -> None:
+    plans = []
+    report = evaluate(data.folder.url, None, HOW, on_plan=plans.append)
+    out = Path(report.folder)
+    assert report.new and re.fullmatch(r"crowd-0\.35-[0-9a-f]{8}", out.name)
+    assert out.parent == Path(data.folder.url) / "evaluations" and len(plans) == 1
+    assert "60 faces of 12 people" in plans[0].text() and plans[0].seconds > 0
+    assert set(report.files) == {"report.json", "index.html", "plots", "draws.parquet", "people.parquet"}
+    assert {file.stem for file in (out / "plots").glob("*.png")} == PLOTS
+    assert {file.stem for file in (out / "plots").glob("*.svg")} == PLOTS
+    said = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert said["kind"] == "evaluation" and said["verification"]["genuine"] == 120
+    draws = pq.read_table(out / "draws.parquet")
+    again = Evaluation.from_plain(said, {name: draws[name].to_numpy() for name in draws.column_names})
+    assert again.text() == report.evaluation.text() and again.draws().keys() == report.evaluation.draws().keys()
+    people = pq.read_table(out / "people.parquet").to_pylist()
+    assert [row["identity"] for row in people] == [CROWD.name(folder) for folder in range(12)]
+    assert all(len(row["threshold"]) == len(row["fmr"]) == len(row["tar"]) for row in people)
+    stamps = {file: file.stat().st_mtime_ns for file in out.rglob("*")}
+    second = evaluate(data.folder.url, None, HOW, on_plan=plans.append)
+    assert not second.new and len(plans) == 1 and second.folder == report.folder
+    assert {file: file.stat().st_mtime_ns for file in out.rglob("*")} == stamps
+    assert second.text().startswith("Nothing has changed") and json.loads(second.json())["new"] is False
+    assert json.loads(second.json())["figures"] == json.loads(report.json())["figures"]
+
+
+def test_what_was_left_half_written_is_made_anew(data: Dataset) -> None:
+    first = evaluate(data.folder.url, None, HOW)
+    whole = (Path(first.folder) / "report.json").read_bytes()
+    (Path(first.folder) / "report.json").unlink()
+    (Path(first.folder) / "draws.parquet").write_bytes(b"half")
+    again = evaluate(data.folder.url, None, HOW)
+    told, before = json.loads((Path(again.folder) / "report.json").read_bytes()), json.loads(whole)
+    assert again.new and told | {"seconds": 0} == before | {"seconds": 0}
+    assert pq.read_table(Path(again.folder) / "draws.parquet").num_rows == 100
+
+
+def test_other_settings_faces_and_lists_are_other_evaluations(data: Dataset, tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.csv"
+    ids = sorted(
+        (row["identity"], row["face_id"]) for t in data.faces(["face_id", "identity"]) for row in t.to_pylist()
+    )
+    lines = [f"{a[1]},{b[1]},{int(a[0] == b[0])}" for a in ids[:6] for b in ids[:6] if a < b]
+    pairs.write_text("\n".join(["a,b,same", *lines]) + "\n")
+    listed = dataclasses.replace(JUDGE, pairs_file=str(pairs))
+    freeze(data, "v1")
+    given = data.folder.url
+    made = [
+        evaluate(given, None, HOW),
+        evaluate(given, None, dataclasses.replace(HOW, judge=dataclasses.replace(JUDGE, folds=3))),
+        evaluate(given, None, dataclasses.replace(HOW, judge=listed)),
+        evaluate(f"{given}@v1", None, HOW),
+    ]
+    pairs.write_text("\n".join(["a,b,same", *lines[:-1]]) + "\n")
+    made.append(evaluate(given, None, dataclasses.replace(HOW, judge=listed)))
+    Ledger.of(data.folder).append([Decision(do="drop_face", faces=(ids[0][1],))])
+    made.append(evaluate(given, None, HOW))
+    assert len({report.folder for report in made}) == len(made) and all(report.new for report in made)
+    assert Path(made[3].folder).name.startswith("crowd-0.35-v1-") and made[3].evaluation.version == "v1"
+    assert (made[0].evaluation.faces, made[5].evaluation.faces) == (60, 59)
+    assert not (Path(made[2].folder) / "people.parquet").exists()
+    frozen = evaluate(f"{given}@v1", None, HOW)
+    assert not frozen.new, "a version is what it was, whatever is decided later"
+
+
+def test_a_place_is_given(data: Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "面影 out"
+    first = evaluate(data.folder.url, str(out), HOW)
+    other = dataclasses.replace(HOW, judge=dataclasses.replace(JUDGE, identify=False))
+    second = evaluate(data.folder.url, str(out), other)
+    assert first.folder == second.folder == str(out) and second.new and second.evaluation.identification == ()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="other files"):
+        evaluate(data.folder.url, str(tmp_path / "mine"), HOW)
+    assert [file.name for file in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_mlflow_has_figures_settings_and_files(data: Dataset, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'runs.db'}"
+    report = evaluate(data.folder.url, None, dataclasses.replace(HOW, tracking=uri, experiment="judged"))
+    client = place.client(uri)
+    (run,) = client.search_runs([client.get_experiment_by_name("judged").experiment_id])
+    assert run.info.status == "FINISHED" and run.data.metrics["auc"] == pytest.approx(
+        report.evaluation.verification.auc
+    )
+    assert run.data.metrics["rank_1"] == pytest.approx(report.evaluation.identification[-1].rank_one.value)
+    assert run.data.params["encoder.name"] == "crowd-0.35" and run.data.params["bootstrap.replicates"] == "100"
+    assert {file.path for file in client.list_artifacts(run.info.run_id)} == {"report.json", "index.html", "plots"}
+    assert report.tracked == uri and report.warnings == ()
+
+
+def test_a_store_that_is_away_stops_nothing(data: Dataset) -> None:
+    report = evaluate(data.folder.url, None, dataclasses.replace(HOW, tracking="http://127.0.0.1:9"))
+    assert report.new and len(report.warnings) == 1 and "does not take what is tracked" in report.text()
+    with pytest.raises(ConfigError, match="cannot be tracked"):
+        evaluate(data.folder.url, None, dataclasses.replace(HOW, tracking="ftp://x"))
+
+
+def test_a_part_needs_a_training(data: Dataset) -> None:
+    with pytest.raises(ConfigError, match="--trained-on"):
+        evaluate(data.folder.url, None, dataclasses.replace(HOW, part="test"))
+    with pytest.raises(DatasetError, match="holds no training"):
+        evaluate(data.folder.url, None, dataclasses.replace(HOW, trained_on=data.folder.url))
+    with pytest.raises(ConfigError, match="part must be"):
+        EvaluateSettings(part="half")  # type: ignore[arg-type]
+
+
+def test_a_dataset_on_s3_has_its_evaluation_there(server: dict[str, str], address: None) -> None:
+    s3_server.client(server).mkdir("judged")
+    data = CROWD.write("s3://judged/data")
+    report = evaluate("s3://judged/data", None, HOW)
+    assert report.folder.startswith("s3://judged/data/evaluations/crowd-0.35-") and report.new
+    names = s3_server.client(server).find(report.folder)
+    assert {name.rpartition("/")[2] for name in names} >= {"report.json", "index.html", "roc.png", "draws.parquet"}
+    assert not evaluate(data.folder.url, None, HOW).new
+
+
+def test_the_command_prints_one_object_and_the_plan_beside_it(data: Dataset, tmp_path: Path) -> None:
+    words = ["evaluate", data.folder.url, str(tmp_path / "out"), "--tracking", "off", "--replicates", "100", "--json"]
+    ran = subprocess.run([sys.executable, "-m", "omokage", *words], capture_output=True, text=True, check=True)
+    said = json.loads(ran.stdout)
+    assert said["folder"] == str(tmp_path / "out") and said["faces"] == 60 and "Plan: 60 faces" in ran.stderr
+    told = said["figures"]["auc"]
+    assert told["low"] <= told["value"] <= told["high"]
+    failed = subprocess.run(
+        [sys.executable, "-m", "omokage", "evaluate", str(tmp_path / "none"), "--json", "--tracking", "off"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert failed.returncode == 1 and "is no dataset" in json.loads(failed.stdout)["error"]
+    assert "Traceback" not in failed.stderr
+
+
+def test_settings_come_from_a_file_and_options_win(data: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "how.toml").write_text(to_toml(HOW))
+    assert from_toml(EvaluateSettings, tmp_path / "how.toml") == HOW
+    words = [data.folder.url, str(tmp_path / "out"), "--config", str(tmp_path / "how.toml"), "--folds", "4", "--json"]
+    said = json.loads(verb(words))
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert report["config"]["folds"] == 4 and report["config"]["fmrs"] == [0.1, 0.01, 1e-6] and said["new"]
+
+
+def test_no_two_options_have_one_name() -> None:
+    def names(kind: type) -> list[str]:
+        found = []
+        for field in dataclasses.fields(kind):
+            inner = field.default_factory
+            if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+                found += names(inner)
+            else:
+                found.append(field.name)
+        return found
+
+    assert [name for name, times in Counter(names(EvaluateSettings)).items() if times > 1] == []
