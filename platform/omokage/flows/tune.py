@@ -20,6 +20,7 @@ from omokage.errors import ConfigError, WorkError
 from omokage.flows.cluster import connected
 from omokage.flows.placing import Placing, check_gpus, nodes, placing
 from omokage.flows.points import SCHEDULERS, Drawn, Numbered, Optuna, quietly_tuned
+from omokage.flows.tracked import tell
 from omokage.flows.train import plan
 from omokage.flows.trial import Given, trial
 from omokage.flows.tune_config import TuneConfig
@@ -76,19 +77,18 @@ class _Tuning:
         search.check(self._said())
         if (done := search.report(self.trials)) is not None:
             return TuneReport(**done | {"warnings": (*done["warnings"], "this search had ended already")})
-        head = self._planned()
+        self.head = self._planned()
         search.begin(self._said())
-        lines = search.lines
-        ended = [line for line in lines if line.status != "running"]
+        ended = [line for line in search.lines if line.status != "running"]
         self.points: Drawn | Optuna = Optuna(self.space, config.loop.seed, ended) if ask is None else ask
         todo = [number for number in range(self.trials) if number not in {line.number for line in ended}]
         with connected(config.cluster):
             where = placing(nodes(), config.at_once, config.cluster.cpus, config.cluster.gpus)
-            self.tracker = self._track(None, head)
+            whole = self._tracker(None)
             try:
                 if todo:
-                    self._fit(todo, ended, where, head)
-                report = self._report(head, began)
+                    self._fit(todo, ended, where)
+                report = self._report(whole, began)
             except BaseException as error:
                 for tracker in self.trackers.values():
                     tracker.broken_off(error)
@@ -140,7 +140,7 @@ class _Tuning:
             )
         return planned.head
 
-    def _fit(self, todo: list[int], ended: list[TrialLine], where: Placing, head: RunHead) -> None:
+    def _fit(self, todo: list[int], ended: list[TrialLine], where: Placing) -> None:
         """Run the trials that have not ended."""
         config = self.config
         given = Given(first=self.search.place(0), threads=where.cpus)
@@ -158,7 +158,7 @@ class _Tuning:
                     name="tune",
                     storage_path=scratch,
                     verbose=0,
-                    callbacks=[_Journal(self, head)],
+                    callbacks=[_Journal(self)],
                     failure_config=raytune.FailureConfig(max_failures=config.max_failures),
                 ),
             )
@@ -176,13 +176,13 @@ class _Tuning:
             self.search.write()
         recipe = self.space.recipe(line.point)
         run = self.search.place(number)
-        return {"number": number, "run": run, "recipe": runs.plain(recipe), "key": _key(self._head(), number)}
+        return {"number": number, "run": run, "recipe": runs.plain(recipe), "key": _key(self.head, number)}
 
     def line(self, number: int) -> TrialLine | None:
         """Return what is known of a trial."""
         return next((line for line in self.search.lines if line.number == number), None)
 
-    def take(self, number: int, result: dict[str, Any], head: RunHead) -> None:
+    def take(self, number: int, result: dict[str, Any]) -> None:
         """Take note of an epoch of a trial."""
         line = self.line(number)
         assert line is not None
@@ -191,9 +191,8 @@ class _Tuning:
             return
         if line.told(result["epoch"], result["good"], result["value"], result["spent"]):
             self.search.write()
-            tracker = self.trackers.get(number) or self._track(line, head)
-            figures = json.loads(result["line"])
-            tracker.log(line.epochs, {name: value for name, value in figures.items() if name != "epoch"})
+            tracker = self._tracker(line)
+            tell(tracker, json.loads(result["line"]))
             tracker.best(result["metric"], line.value or 0.0, line.epochs)
         done = sum(each.epochs for each in self.search.lines)
         best = next((row["value"] for row in self.search.ranked()), None)
@@ -209,7 +208,7 @@ class _Tuning:
             line.why = error or ""
         self.search.write()
         self.points.tell(line)
-        tracker = self.trackers.get(number) or self._track(line, self._head())
+        tracker = self._tracker(line)
         if line.why:
             tracker.tag("omokage.why", line.why)
         tracker.end("FAILED" if line.status == "failed" else "FINISHED")
@@ -221,10 +220,18 @@ class _Tuning:
         best = next((epoch for epoch, good in line.history if good == line.best), 0)
         return line.epochs >= loop.epochs or bool(loop.patience and line.epochs - best >= loop.patience)
 
-    def _track(self, line: TrialLine | None, head: RunHead) -> Tracker:
-        """Return the tracker of a trial, or of the search as a whole."""
+    def _tracker(self, line: TrialLine | None) -> Tracker:
+        """Return the tracker of a trial, or of the search as a whole; it is started where it was not yet."""
+        number = None if line is None else line.number
+        if number not in self.trackers:
+            self.trackers[number] = Tracker.start(self.config.tracking, self._about(line))
+        return self.trackers[number]
+
+    def _about(self, line: TrialLine | None) -> About:
+        """Return what a tracked run says of itself."""
+        head = self.head
         name = Path(self.search.folder.url).name
-        about = About(
+        return About(
             name=name if line is None else f"{name} {line.number:03d}",
             key=_key(head, None if line is None else line.number),
             experiment=self.config.experiment,
@@ -235,12 +242,10 @@ class _Tuning:
             params=self._said() if line is None else runs.plain(self.space.recipe(line.point)),
             parent="" if line is None else _key(head, None),
         )
-        tracker = Tracker.start(self.config.tracking, about)
-        self.trackers[None if line is None else line.number] = tracker
-        return tracker
 
-    def _report(self, head: RunHead, began: float) -> TuneReport:
-        search, config = self.search, self.config
+    def _report(self, whole: Tracker, began: float) -> TuneReport:
+        """Return the report, after telling it to the tracker of the search as a whole."""
+        head, search, config = self.head, self.search, self.config
         rows = search.ranked()
         if not rows or rows[0]["rank"] is None:
             raise WorkError(f"no trial could be trained; the first failed: {rows[0]['why'] if rows else 'none began'}")
@@ -270,20 +275,17 @@ class _Tuning:
                 )
             ),
         )
-        self.tracker.best(report.metric, best["value"], 0)
-        self.tracker.file(tuned.BEST, search.folder.read(tuned.BEST))
-        self.tracker.file(runs.REPORT, report.json().encode())
+        whole.best(report.metric, best["value"], 0)
+        whole.file(tuned.BEST, search.folder.read(tuned.BEST))
+        whole.file(runs.REPORT, report.json().encode())
         search.folder.write(runs.REPORT, report.json().encode())
         return report
 
     def _metric(self) -> str:
         """Return what trials are compared by."""
-        table = self.search.run(0).split(self._head())
+        table = self.search.run(0).split(self.head)
         val_N = labels(table, "val")[0]
         return validate.goodness(dict.fromkeys(validate.shown(val_N[val_N >= 0]), 0.0), self.config.loop.best)[0]
-
-    def _head(self) -> RunHead:
-        return self.search.run(0).begun()
 
 
 def _key(head: RunHead, number: int | None) -> str:
@@ -294,12 +296,12 @@ def _key(head: RunHead, number: int | None) -> str:
 class _Journal(raytune.Callback):
     """Told by Tune, in the driver, what trials report."""
 
-    def __init__(self, tuning: _Tuning, head: RunHead) -> None:
-        self.tuning, self.head = tuning, head
+    def __init__(self, tuning: _Tuning) -> None:
+        self.tuning = tuning
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
         """Take note of a report."""
-        self.tuning.take(trial.config["number"], result, self.head)
+        self.tuning.take(trial.config["number"], result)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """Take note that a trial has ended, or was stopped."""
