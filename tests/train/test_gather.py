@@ -13,7 +13,7 @@ from offered import OFFERED, name
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from omokage.train import gather
+from omokage.train import gather, ranks
 from omokage.train.losses import LossConfig, Objective
 
 HALVES = (6, 6)
@@ -24,7 +24,7 @@ STEPS = range(4)
 def trained(config: LossConfig, sizes: tuple[int, ...]) -> dict[str, Any]:
     """Return all that a training finds on this rank."""
     network: nn.Module = gang.Small()
-    if gather.ranks() > 1:
+    if ranks.count() > 1:
         network = DistributedDataParallel(network)
     objective = Objective(config, 8, 20, seed=5)
     found: dict[str, Any] = gang.learn(network, objective, STEPS, sizes)
@@ -42,18 +42,18 @@ def all_trained(configs: list[LossConfig], sizes: tuple[int, ...]) -> dict[str, 
 
 def gradients_of_a_sum() -> list[torch.Tensor]:
     """Return each rank's gradient where rank r weighs row n with (r + 1) * n, and the rows that it saw."""
-    rows = torch.full((gather.rank() + 1, 2), float(gather.rank()), requires_grad=True)
+    rows = torch.full((ranks.rank() + 1, 2), float(ranks.rank()), requires_grad=True)
     seen = gather.gather(rows)
-    (seen * torch.arange(len(seen))[:, None] * (gather.rank() + 1)).sum().backward()
+    (seen * torch.arange(len(seen))[:, None] * (ranks.rank() + 1)).sum().backward()
     assert rows.grad is not None
-    return [seen.detach(), rows.grad, gather.gather_labels(torch.arange(gather.rank() + 1))]
+    return [seen.detach(), rows.grad, ranks.joined(torch.arange(ranks.rank() + 1))]
 
 
 def averaged() -> list[torch.Tensor | None]:
     module = nn.ModuleDict({"a": nn.Linear(2, 2), "unused": nn.Linear(2, 2)})
     layer = module["a"]
     for weight in layer.parameters():
-        weight.grad = torch.full_like(weight, float(gather.rank() * 2))
+        weight.grad = torch.full_like(weight, float(ranks.rank() * 2))
     gather.average_gradients(module)
     return [weight.grad for weight in module.parameters()]
 
@@ -137,7 +137,7 @@ def test_averaging_takes_the_mean_and_leaves_what_has_no_gradient(played: dict[s
 def test_alone_nothing_is_gathered() -> None:
     rows = torch.randn(3, 2)
     assert gather.gather(rows) is rows
-    assert gather.ranks() == 1
-    assert gather.rank() == 0
+    assert ranks.count() == 1
+    assert ranks.rank() == 0
     norm = nn.BatchNorm2d(3)
     assert gather.share_norms(norm) is norm

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -208,6 +209,33 @@ def test_gradients_are_shortened_to_the_length_that_is_asked_for(data, tmp_path)
     weights = [*learner.embedder.parameters(), *learner.objective.parameters()]
     length = torch.nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
     assert taken.norm > 0.01 and length == pytest.approx(0.01, rel=1e-3)
+
+
+def test_and_those_of_people_who_are_spread_over_ranks_with_them(data, tmp_path):
+    table = parted(data)
+    train_N, people = labels(table, "train")
+    loader = loop.Loader(lesson(data, tmp_path, recipe(), table).chips, train_N, 32, 1)
+    (batch,) = loader([np.flatnonzero(train_N >= 0)[:16]])
+
+    def step(clip_norm):
+        what = changed(
+            recipe(clip_norm=clip_norm),
+            loss=LossConfig(loss="cosface", scale=16.0, sampled=1.0),
+            optim=OptimConfig(preset="sgd-step", lr=0.1, warmup_epochs=0),
+            augment=AugmentConfig(strength=0),
+        )
+        learner = loop.Learner(what, len(people), 1, torch.device("cpu"))
+        before = learner.objective.loss.weight_LKE.clone()
+        taken = learner.step([batch], torch.Generator())
+        grads = [weight.grad for weight in learner.embedder.parameters()]
+        way = (learner.objective.loss.weight_LKE - before).norm() / learner.rate  # of plain descent: the gradient
+        return taken.norm.item(), torch.nn.utils.get_total_norm(grads).item(), way.item()
+
+    norm, network, rows = step(0.0)
+    assert norm == pytest.approx(math.hypot(network, rows), rel=1e-3) and norm > network
+    shorter, network, shorter_rows = step(0.01)
+    assert shorter == pytest.approx(norm) and math.hypot(network, shorter_rows) == pytest.approx(0.01, rel=0.01)
+    assert shorter_rows == pytest.approx(rows * 0.01 / norm, rel=0.1)  # the sphere is round
 
 
 def test_a_chip_that_does_not_decode_is_named_and_another_stands_in(tmp_path):

@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from omokage.errors import ConfigError
-from omokage.train import gather
+from omokage.train import ranks
 from omokage.train.losses import LossConfig, Objective
 from omokage.train.partial import BLOCK, Head, PartialFC, arcface, cosface, first_weights, held, sample
 
@@ -114,6 +114,27 @@ def test_batches_of_one_step_are_added_up() -> None:
     torch.testing.assert_close(whole.weight_LKE, parts.weight_LKE)
 
 
+def gradient_length() -> list[torch.Tensor]:
+    """Return the length of a gradient of 3 of other weights and of some people of all ranks, by any rank."""
+    objective = Objective(LossConfig(loss="cosface", sampled=1.0), 8, 20, seed=5)
+    world = ranks.count()
+    part = slice(ranks.rank() * 12 // world, (ranks.rank() + 1) * 12 // world)
+    for half in (0, 1):  # two batches of one step, which look at the same people
+        objective(faces(12, 8, seed=half).detach()[part].requires_grad_(), torch.arange(12)[part] % 5).backward()
+    return [objective.with_spread(torch.tensor(3.0))]
+
+
+def test_the_length_of_a_gradient_is_that_of_all_ranks_people(tmp_path: Path) -> None:
+    objective = Objective(LossConfig(loss="cosface", sampled=1.0), 8, 20, seed=5)
+    place = objective.loss.weight_LKE.clone()
+    for half in (0, 1):
+        objective(faces(12, 8, seed=half), torch.arange(12) % 5).backward()
+    wanted = torch.hypot(along(objective.spread_gradients()[0], place).norm(), torch.tensor(3.0))
+    (found,) = gang.play([(gradient_length, 3, ())], tmp_path / "length")
+    for (length,) in [*found, gradient_length()]:
+        torch.testing.assert_close(length, wanted, rtol=1e-4, atol=0)
+
+
 def test_sampled_batches_of_one_step_are_added_up() -> None:
     head, slow = head_of(60, sampled=0.3), head_of(60, sampled=0.3)
     before = slow.weight_LKE.clone()
@@ -185,9 +206,9 @@ def stretch(steps: range, before: dict[str, Any] | None) -> dict[str, Any]:
         network.load_state_dict(before["network"])
         objective.load_state_dict(before["objective"])
         objective.load_shards(before["shards"])
-    ranks = gather.ranks()
-    wrapped: nn.Module = network if ranks == 1 else DistributedDataParallel(network)
-    found = gang.learn(wrapped, objective, steps, (12 // ranks,) * ranks)
+    world = ranks.count()
+    wrapped: nn.Module = network if world == 1 else DistributedDataParallel(network)
+    found = gang.learn(wrapped, objective, steps, (12 // world,) * world)
     return {
         "loss": torch.stack(found["loss"]),
         "network": network.state_dict(),
@@ -219,8 +240,8 @@ def test_a_training_goes_on_with_two_then_one_then_three_ranks(tmp_path: Path) -
 
 def more_ranks_than_people() -> list[torch.Tensor]:
     objective = Objective(LossConfig(loss="cosface", sampled=1.0), 8, 2, seed=5)
-    rows = faces(2, 8).detach()[gather.rank() % 2][None].requires_grad_()
-    loss = objective(rows, torch.tensor([gather.rank() % 2]))
+    rows = faces(2, 8).detach()[ranks.rank() % 2][None].requires_grad_()
+    loss = objective(rows, torch.tensor([ranks.rank() % 2]))
     loss.backward()
     objective.step(0.1)
     return [loss.detach(), rows.grad]

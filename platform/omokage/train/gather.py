@@ -1,4 +1,4 @@
-"""One batch over all ranks: gathering embeddings with their gradient, and what else ranks must agree on.
+"""One batch over all ranks: embeddings gathered with their gradient, and what makes ranks one network.
 
 Each rank embeds its own pictures, and every rank judges all of them: two pictures of a batch are compared whichever
 ranks hold them. The gradient of a row is the sum of what all ranks say of it. As every rank computes the same loss,
@@ -14,15 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-
-def ranks() -> int:
-    """Return the number of processes that train together; 1 without a process group."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def rank() -> int:
-    """Return the number of this process, from 0."""
-    return dist.get_rank() if ranks() > 1 else 0
+from omokage.train import ranks
 
 
 def gather(rows_BE: Tensor, *, split_loss: bool = False) -> Tensor:
@@ -36,23 +28,10 @@ def gather(rows_BE: Tensor, *, split_loss: bool = False) -> Tensor:
         split_loss: Each rank finds only its own part of the gradient, not all of it. Then the sum is multiplied with
             the number of ranks, so that the mean over ranks that follows is right all the same.
     """
-    if ranks() == 1:
+    if ranks.count() == 1:
         return rows_BE
-    times = ranks() if split_loss else 1
-    return cast(Tensor, _Gather.apply(rows_BE, gather_counts(rows_BE), times))
-
-
-def gather_labels(label_B: Tensor) -> Tensor:
-    """Return the labels of all ranks, ``(N,)``, in the order in which ``gather`` puts their rows."""
-    return label_B if ranks() == 1 else _gathered(label_B, gather_counts(label_B))
-
-
-def gather_counts(rows_BE: Tensor) -> list[int]:
-    """Return how many rows each rank has."""
-    mine = torch.tensor([len(rows_BE)], dtype=torch.int64, device=rows_BE.device)
-    count_W = mine.new_empty(ranks())
-    dist.all_gather_into_tensor(count_W, mine)
-    return cast(list[int], count_W.tolist())
+    times = ranks.count() if split_loss else 1
+    return cast(Tensor, _Gather.apply(rows_BE, ranks.row_counts(rows_BE), times))
 
 
 def average_gradients(module: nn.Module) -> None:
@@ -62,11 +41,11 @@ def average_gradients(module: nn.Module) -> None:
     bit: it keeps copies of a weight from ever parting, on ranks whose processors round differently.
     """
     grads = [weight.grad for weight in module.parameters() if weight.grad is not None]
-    if ranks() == 1 or not grads:
+    if ranks.count() == 1 or not grads:
         return
     flat = torch.cat([grad.reshape(-1) for grad in grads])
     dist.all_reduce(flat)
-    parts = torch.split(flat / ranks(), [grad.numel() for grad in grads])
+    parts = torch.split(flat / ranks.count(), [grad.numel() for grad in grads])
     for grad, part in zip(grads, parts, strict=True):
         grad.copy_(part.view_as(grad))
 
@@ -78,23 +57,11 @@ def share_norms(module: nn.Module) -> nn.Module:
     has shared statistics for CUDA only: on CPUs, and with one rank, the module comes back as it was. Call it after the
     module is on its device and before it is wrapped for several ranks.
     """
-    if ranks() == 1 or any(weight.device.type != "cuda" for weight in module.parameters()):
+    if ranks.count() == 1 or any(weight.device.type != "cuda" for weight in module.parameters()):
         return module
     from timm.layers.norm_act import convert_sync_batchnorm  # here, since timm takes seconds to come
 
     return cast(nn.Module, convert_sync_batchnorm(module))  # type: ignore[no-untyped-call]
-
-
-def _gathered(rows_BE: Tensor, counts: list[int]) -> Tensor:
-    """Return the rows of all ranks; collectives want equal shapes, so the shorter ones are filled up on the way."""
-    most = max(counts)
-    filled = rows_BE.new_zeros((most, *rows_BE.shape[1:]))
-    filled[: len(rows_BE)] = rows_BE
-    all_N = rows_BE.new_empty((len(counts) * most, *rows_BE.shape[1:]))
-    dist.all_gather_into_tensor(all_N, filled)
-    if min(counts) == most:
-        return all_N
-    return torch.cat([part[:count] for part, count in zip(torch.split(all_N, most), counts, strict=True)])
 
 
 class _Gather(torch.autograd.Function):
@@ -104,9 +71,9 @@ class _Gather(torch.autograd.Function):
     def forward(ctx: Any, rows_BE: Tensor, counts: list[int], times: int) -> Tensor:
         """Return the rows of all ranks."""
         ctx.times = times
-        first = sum(counts[: rank()])
+        first = sum(counts[: ranks.rank()])
         ctx.mine = slice(first, first + len(rows_BE))
-        return _gathered(rows_BE, counts)
+        return ranks.joined(rows_BE, counts)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:

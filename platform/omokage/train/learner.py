@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from omokage.augment.augment import Augment
 from omokage.errors import WorkError
-from omokage.train import gather
+from omokage.train import gather, ranks
 from omokage.train.loader import Batch
 from omokage.train.losses import Objective
 from omokage.train.model import build
@@ -29,6 +29,9 @@ from omokage.train.scaler import Scaler
 
 AVERAGED = frozenset({"schedule-free"})
 """Presets whose best weights are an average of those on the way."""
+
+TINY = 1e-6
+"""Added to a gradient's length before it divides, as torch does when it shortens gradients."""
 
 PLAIN = frozenset({"sgd-step"})
 """Presets of plain gradient descent; the others take steps of the learning rate's size."""
@@ -84,7 +87,7 @@ class Learner:
         network: nn.Module = gather.share_norms(self.embedder)
         if self.recipe.loop.compile:
             network = cast(nn.Module, torch.compile(network))
-        if gather.ranks() == 1:
+        if ranks.count() == 1:
             return network
         where = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(network, device_ids=where)
@@ -126,13 +129,17 @@ class Learner:
     def _moved(self) -> tuple[Tensor, Tensor]:
         """Move the weights; return the length of the gradient, and whether they moved."""
         weights = [weight for part in (self.embedder, self.objective) for weight in part.parameters()]
-        grads = [weight.grad for weight in weights if weight.grad is not None]
-        self.scaler.unscale([*grads, *self.objective.spread_gradients()])
-        norm = torch.nn.utils.get_total_norm(grads)
+        grads, spread = (
+            [weight.grad for weight in weights if weight.grad is not None],
+            self.objective.spread_gradients(),
+        )
+        self.scaler.unscale([*grads, *spread])
+        norm = self.objective.with_spread(torch.nn.utils.get_total_norm(grads))
         if not self.scaler.goes_on(norm):
             return norm, torch.zeros((), dtype=torch.bool, device=self.device)
         if self.recipe.loop.clip_norm:
-            torch.nn.utils.clip_grads_with_norm_(weights, self.recipe.loop.clip_norm, norm)
+            share = (self.recipe.loop.clip_norm / (norm + TINY)).clamp(max=1)
+            torch._foreach_mul_([*grads, *spread], share)
         self.rate = self.optimiser.lr
         self.optimiser.step()
         self.objective.step(self.rate, adaptive=self.recipe.optim.preset not in PLAIN)
@@ -172,7 +179,7 @@ class Learner:
         self.embedder.eval()
         learned = {name: buffer.clone() for name, buffer in self.embedder.named_buffers()}
         self._take_means(batches)
-        if gather.ranks() > 1:  # the running means of batch norms have parted a little
+        if ranks.count() > 1:  # the running means of batch norms have parted a little
             for buffer in self.embedder.buffers():
                 dist.broadcast(buffer, src=0)
         try:

@@ -21,7 +21,7 @@ import torch
 from omokage import config as settings
 from omokage.errors import WorkError
 from omokage.progress import OnProgress, quietly
-from omokage.train import gather, ranks, state, validate
+from omokage.train import ranks, state, validate
 from omokage.train.batches import Batches
 from omokage.train.learner import Learner, Taken, finite
 from omokage.train.lesson import Lesson
@@ -74,7 +74,7 @@ class _Training:
         self.loop = recipe.loop
         train_N, people = labels(lesson.table, "train")
         self.val_N, _ = labels(lesson.table, "val")
-        self.batches = Batches(train_N, recipe.batches, self.loop.seed, gather.rank(), gather.ranks())
+        self.batches = Batches(train_N, recipe.batches, self.loop.seed, ranks.rank(), ranks.count())
         self.steps = -(-self.batches.steps // self.loop.accumulate)
         self.learner = Learner(recipe, len(people), self.steps, lesson.device, lesson.start)
         size = self.learner.embedder.input.size
@@ -111,13 +111,13 @@ class _Training:
 
     def _taken_up(self) -> Position:
         """Return where to go on, with all as it was there."""
-        if gather.rank() == 0:
+        if ranks.rank() == 0:
             self.checkpoints.sweep()
         ranks.barrier()
         found = self.checkpoints.newest()
         at = self._restored(found) if found is not None else Position()
         if found is None or found.own is None:
-            state.seed_all(self.loop.seed, gather.rank())
+            state.seed_all(self.loop.seed, ranks.rank())
         self.progress.starts += 1
         return at
 
@@ -127,10 +127,10 @@ class _Training:
         if found.own is not None:
             state.set_random_states(found.own["random"])
             self.progress.waited = found.own["waited"]
-        if found.world == gather.ranks():
+        if found.world == ranks.count():
             return found.at
         self.notes.append(
-            f"taken up on {gather.ranks()} workers after {found.world}: the batches are others from there on"
+            f"taken up on {ranks.count()} workers after {found.world}: the batches are others from there on"
         )
         there = found.shared["steps_per_epoch"]
         step = min(self.steps, round(found.at.step * self.steps / there))
@@ -182,7 +182,7 @@ class _Training:
 
     def _diverged(self, at: Position, batches: list[Batch], taken: Taken) -> str:
         mine = torch.from_numpy(np.concatenate([batch.rows for batch in batches])).to(self.lesson.device)
-        rows = gather.gather_labels(mine).tolist()  # every rank is here: it has the same loss and the same gradient
+        rows = ranks.joined(mine).tolist()  # every rank is here: it has the same loss and the same gradient
         faces = [self.lesson.chips.face_id(row) for row in rows]
         return (
             f"the loss or its gradient is not a number in epoch {at.epoch + 1}, step {at.step + 1} "
@@ -192,7 +192,7 @@ class _Training:
 
     def _generator(self, at: Position) -> torch.Generator:
         """Return the generator that alters the pictures of a step of this rank."""
-        seed = np.random.SeedSequence([self.loop.seed, at.epoch, at.step, gather.rank()]).generate_state(1, np.uint64)
+        seed = np.random.SeedSequence([self.loop.seed, at.epoch, at.step, ranks.rank()]).generate_state(1, np.uint64)
         return torch.Generator().manual_seed(int(seed[0]) & (2**63 - 1))
 
     def _due(self, step: int, every: int, seconds: int) -> bool:
@@ -205,10 +205,10 @@ class _Training:
 
     def _show(self, epoch: int, step: int) -> None:
         now = time.monotonic()
-        if gather.rank() or (now - self.shown_at < SHOW_SECONDS and step < self.steps):
+        if ranks.rank() or (now - self.shown_at < SHOW_SECONDS and step < self.steps):
             return
         self.shown_at = now
-        size = self.recipe.batches.people * self.recipe.batches.pictures * self.loop.accumulate * gather.ranks()
+        size = self.recipe.batches.people * self.recipe.batches.pictures * self.loop.accumulate * ranks.count()
         mean = f", loss {self.progress.loss_sum / self.progress.steps:.4g}" if self.progress.steps else ""
         self.on_progress(step * size, self.steps * size, f"epoch {epoch + 1} of {self.loop.epochs}{mean}")
 
@@ -229,7 +229,7 @@ class _Training:
         line["val_seconds"] = round(time.monotonic() - began, 3)
         progress.history.append(line)
         progress.loss_sum, progress.steps, progress.seconds, progress.waited = 0.0, 0, 0.0, 0.0
-        if gather.rank() == 0:
+        if ranks.rank() == 0:
             lines = [json.dumps(each) + "\n" for each in progress.history]
             self.lesson.folder.write(METRICS, "".join(lines).encode())
             self.on_epoch(line)  # before the checkpoint: what is told twice does no harm, what is never told is lost
@@ -243,7 +243,7 @@ class _Training:
     def _line(self, done: Position) -> dict[str, Any]:
         """Return what is known of an epoch before it is judged."""
         progress = self.progress
-        size = self.recipe.batches.people * self.recipe.batches.pictures * gather.ranks()
+        size = self.recipe.batches.people * self.recipe.batches.pictures * ranks.count()
         images = self.batches.steps * size
         seconds = max(progress.seconds, 1e-9)
         return {
@@ -284,7 +284,7 @@ class _Training:
 
     def _write_model(self, name: str, judged: Judged | None = None) -> None:
         """Write the network as it is now, for use; and how it was judged."""
-        if gather.rank():
+        if ranks.rank():
             return
         sink = io.BytesIO()
         torch.save({"model": self.learner.embedder.state_dict(), "config": settings.to_json(self.recipe.model)}, sink)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from omokage.config import nearest
 from omokage.errors import ConfigError
-from omokage.train import gather
+from omokage.train import gather, ranks
 from omokage.train.kinds import BUILDERS, CLASSIFY, RANGES, REMEMBER, SETTINGS, Loss
 from omokage.train.miners import MINERS, miner_named
 from omokage.train.partial import MARGINS, Head, PartialFC
@@ -138,7 +138,7 @@ class Objective(nn.Module):
         """
         with torch.autocast(embedding_BE.device.type, enabled=False):
             embedding_NE = gather.gather(embedding_BE.float(), split_loss=isinstance(self.loss, PartialFC))
-            label_N = gather.gather_labels(label_B)
+            label_N = ranks.joined(label_B)
             self._check(label_N)
             # 0 times the embeddings is 0, but not where one is not a number; and it keeps a gradient, of zeros, for
             # batches without a single pair.
@@ -186,8 +186,16 @@ class Objective(nn.Module):
             self.loss.zero_grad(set_to_none)
 
     def spread_gradients(self) -> list[Tensor]:
-        """Return the gradients that ``step`` would follow, to be unscaled in place; of this rank's people alone."""
+        """Return the gradients that ``step`` will follow, to be changed in place; of this rank's people alone."""
         return self.loss.gradients() if isinstance(self.loss, PartialFC) else []
+
+    def with_spread(self, norm: Tensor) -> Tensor:
+        """Return the length of a gradient together with that of the people who are spread over all ranks.
+
+        Args:
+            norm: Of all other weights, a scalar, the same on every rank; every rank must call this.
+        """
+        return torch.hypot(norm, self.loss.norm()) if isinstance(self.loss, PartialFC) else norm
 
     def shard_state(self) -> dict[str, Any]:
         """Return this rank's share of the people's weights, to be saved by each rank; empty without Partial FC."""

@@ -19,7 +19,7 @@ at in this step, U rows that a step moves, K weight vectors a person, E numbers 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -29,7 +29,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from omokage.errors import ConfigError
-from omokage.train.gather import rank, ranks
+from omokage.train import ranks
+from omokage.train.mix import mixed
 from omokage.train.softmax import cross_entropy
 
 BLOCK: Final = 4096
@@ -94,12 +95,13 @@ class PartialFC(nn.Module):
         self.head = head
         self.margin = margin
         self.drawn = 0
-        self.first, last = held(head.classes, rank(), ranks())
+        self.first, last = held(head.classes, ranks.rank(), ranks.count())
         count = last - self.first
         self.register_buffer("weight_LKE", first_weights(head, self.first, last), persistent=False)
         self.register_buffer("square_LK", torch.zeros(count, head.centres), persistent=False)
         self.register_buffer("moved_LK", torch.zeros(count, head.centres, dtype=torch.int32), persistent=False)
         self._waiting: list[tuple[Tensor, Tensor]] = []
+        self._ready: tuple[Tensor, Tensor] | None = None
 
     def forward(self, embedding_NE: Tensor, label_N: Tensor) -> Tensor:
         """Return the loss of all faces, the same on every rank.
@@ -139,24 +141,44 @@ class PartialFC(nn.Module):
         """Forget the gradients since the last step, as for a step that shall not be taken."""
         super().zero_grad(set_to_none)
         self._waiting.clear()
+        self._ready = None
 
     def gradients(self) -> list[Tensor]:
-        """Return the gradients that the next step will follow, one tensor for each batch since the last."""
-        return [weight.grad for _, weight in self._waiting if weight.grad is not None]
+        """Return the gradient that the next step will follow, ``(U, K, E)``, to be changed in place; nothing if none.
+
+        It is that of all batches since the last step, each row once. Call it when they all went backward.
+        """
+        waiting = [(rows, weight.grad) for rows, weight in self._waiting if weight.grad is not None]
+        self._waiting.clear()
+        if waiting:
+            self._ready = added_up(waiting)
+        return [] if self._ready is None else [self._ready[1]]
+
+    @torch.no_grad()
+    def norm(self) -> Tensor:
+        """Return the length of all ranks' gradients along the sphere, a scalar; every rank must call it."""
+        self.gradients()
+        square = torch.zeros((), device=self.weight_LKE.device)
+        for row_U, grad_UKE in self._blocks():
+            outward_UK = (grad_UKE * self.weight_LKE[row_U]).sum(2)  # moves nobody: rows keep their length
+            square += (grad_UKE.square().sum(2) - outward_UK.square()).clamp_min(0).sum()
+        return ranks.total(square).sqrt()
 
     @torch.no_grad()
     def step(self, lr: float, *, adaptive: bool) -> None:
         """Move the rows that were looked at since the last step, and no other."""
-        waiting = [(rows, weight.grad) for rows, weight in self._waiting if weight.grad is not None]
-        self._waiting.clear()
-        if not waiting:
-            return
-        row_U, grad_UKE = added_up(waiting)
-        for rows, grads in zip(torch.split(row_U, BLOCK), torch.split(grad_UKE, BLOCK), strict=True):
-            self._move(rows, grads, lr, adaptive)
+        self.gradients()
+        for row_U, grad_UKE in self._blocks():
+            self._move(row_U, grad_UKE, lr, adaptive)
+        self._ready = None
+
+    def _blocks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield rows and their gradients, few enough at a time to stay in a processor's cache."""
+        if self._ready is not None:
+            yield from zip(*(torch.split(each, BLOCK) for each in self._ready), strict=True)
 
     def _move(self, row_U: Tensor, grad_UKE: Tensor, lr: float, adaptive: bool) -> None:
-        """Move some rows along the sphere; few enough to stay in a processor's cache."""
+        """Move some rows along the sphere."""
         weight_UKE = self.weight_LKE[row_U]
         along_UKE = grad_UKE - (grad_UKE * weight_UKE).sum(2, keepdim=True) * weight_UKE
         if adaptive:
@@ -200,6 +222,7 @@ class PartialFC(nn.Module):
             )
         self.drawn = max((shard["drawn"] for shard in shards), default=0)
         self._waiting.clear()
+        self._ready = None
 
 
 def held(classes: int, number: int, world: int) -> tuple[int, int]:
@@ -225,17 +248,6 @@ def sample(class_L: Tensor, share: float, seed: int, step: int) -> Tensor:
     start = torch.tensor(seed, dtype=torch.int64) * 0x632BE59BD9B4E019 + step
     key_L = mixed(class_L + mixed(start.to(class_L.device)))
     return (key_L & (2**53 - 1)) < int(share * 2**53)
-
-
-def mixed(number: Tensor) -> Tensor:
-    """Return int64 numbers whose every bit depends on every bit of ``number``.
-
-    Source: the finaliser of SplitMix64; Steele, Lea and Flood, Fast Splittable Pseudorandom Number Generators (2014).
-    """
-    number = number + 0x1E3779B97F4A7C15
-    number = (number ^ ((number >> 30) & (2**34 - 1))) * (0xBF58476D1CE4E5B9 - 2**64)
-    number = (number ^ ((number >> 27) & (2**37 - 1))) * (0x94D049BB133111EB - 2**64)
-    return number ^ ((number >> 31) & (2**33 - 1))
 
 
 def added_up(waiting: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

@@ -33,7 +33,7 @@ class LoopConfig:
     accumulate: int = 1
     """Batches whose gradients are added up before the weights are changed; at least 1."""
     clip_norm: float = 1.0
-    """Longest gradient; a longer one is shortened to it. 0: never."""
+    """Longest gradient, of all weights together; a longer one is shortened to it. 0: never."""
     seed: int = 0
     """Of weights, batches and augmentation; the split's, too. At least 0."""
     best: str = "tar"

@@ -3,14 +3,15 @@
 A shuffle of n things is a bijection of 0..n-1 that a key selects. Some times over, all numbers are paired by a mirror
 whose place the key tells, and a bit of each pair tells whether the two are swapped ("swap or not").
 
-Source: Hoang, Morris and Rogaway, An Enciphering Scheme Based on a Card Shuffle, CRYPTO 2012, figure 1. What gives the
-bits is the finaliser of SplitMix64: Steele, Lea and Flood, Fast Splittable Pseudorandom Number Generators, OOPSLA 2014.
+Source: Hoang, Morris and Rogaway, An Enciphering Scheme Based on a Card Shuffle, CRYPTO 2012, figure 1.
 """
 
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from omokage.train.mix import mixed
 
 ROUNDS: Final = 20
 """From 12 on, no order of a few things and no pair of a thousand comes more often than by chance."""
@@ -20,10 +21,8 @@ Bits = NDArray[np.uint64]
 
 def stirred(value: Bits) -> Bits:
     """Return 64 bits of each number that look like chance, the same for the same number."""
-    value = value + np.uint64(0x9E3779B97F4A7C15)
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
+    found: Bits = mixed(value.view(np.int64)).view(np.uint64)
+    return found
 
 
 def shuffled(place: NDArray[np.int64], count: NDArray[np.int64], key: Bits) -> NDArray[np.int64]:

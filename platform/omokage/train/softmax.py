@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from omokage.train.gather import ranks
+from omokage.train import ranks
 
 
 def cross_entropy(logit_NS: Tensor, face_H: Tensor, column_H: Tensor) -> Tensor:
@@ -35,13 +35,13 @@ class _CrossEntropy(torch.autograd.Function):
         """Return the loss of each face, ``(N,)``."""
         count, classes = logit_NS.shape
         top_N = logit_NS.amax(1) if classes else logit_NS.new_full((count,), -torch.inf)
-        if ranks() > 1:
+        if ranks.count() > 1:
             dist.all_reduce(top_N, dist.ReduceOp.MAX)
         share_NS = (logit_NS - top_N[:, None]).exp_()
         sums_2N = logit_NS.new_zeros((2, count))
         sums_2N[0] = share_NS.sum(1)
         sums_2N[1, face_H] = logit_NS[face_H, column_H]
-        if ranks() > 1:
+        if ranks.count() > 1:
             dist.all_reduce(sums_2N)
         ctx.save_for_backward(share_NS.div_(sums_2N[0, :, None]), face_H, column_H)
         return sums_2N[0].log() + top_N - sums_2N[1]

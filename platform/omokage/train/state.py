@@ -25,8 +25,6 @@ import torch
 from omokage.errors import WorkError
 from omokage.storage import PART, Folder
 from omokage.train import ranks
-from omokage.train.gather import rank as own_rank
-from omokage.train.gather import ranks as all_ranks
 
 log = logging.getLogger(__name__)
 
@@ -88,12 +86,12 @@ class Checkpoints:
             StorageError: The same behind a URL.
         """
         name = f"{at.epoch:06d}-{at.step:06d}-{self.token}"
-        mine = f"rank-{own_rank()}.pt"
+        mine = f"rank-{ranks.rank()}.pt"
         sums = ranks.each_told(self._write(f"{name}.{mine}", own), self.device)
-        if own_rank() == 0:
+        if ranks.rank() == 0:
             files = {f"rank-{rank}.pt": sha256 for rank, sha256 in enumerate(sums)}
             files[SHARED] = self._write(f"{name}.{SHARED}", shared)
-            mark = {"format": FORMAT, "epoch": at.epoch, "step": at.step, "world": all_ranks(), "files": files}
+            mark = {"format": FORMAT, "epoch": at.epoch, "step": at.step, "world": ranks.count(), "files": files}
             self.folder.write(f"{PLACE}/{name}.json", json.dumps(mark, indent=1).encode())
             for old in self._marks()[KEPT:]:
                 self._remove(old)
@@ -101,7 +99,7 @@ class Checkpoints:
 
     def newest(self) -> Checkpoint | None:
         """Return the newest checkpoint that is whole on every rank, or None."""
-        found = ranks.told("\n".join(self._marks()) if own_rank() == 0 else "", self.device)
+        found = ranks.told("\n".join(self._marks()) if ranks.rank() == 0 else "", self.device)
         for name in found.split("\n") if found else []:
             try:
                 checkpoint = self._read(name)
@@ -143,7 +141,7 @@ class Checkpoints:
             return loaded(self.folder, f"{PLACE}/{base}.{file}", said["files"][file])
 
         shared = state(SHARED)
-        mine = state(f"rank-{own_rank()}.pt") if own_rank() < world else None
+        mine = state(f"rank-{ranks.rank()}.pt") if ranks.rank() < world else None
         sharded = bool(shared.get("sharded"))
         shards = [state(f"rank-{rank}.pt")["shard"] for rank in range(world)] if sharded else []
         return Checkpoint(Position(said["epoch"], said["step"]), world, shared, mine, shards)

@@ -42,7 +42,7 @@ def embedded(learner: Learner, loader: Loader, row_N: NDArray[np.int64]) -> tupl
         ``embedding_NE`` float32 and ``label_N``, both in the memory of the CPU. Their order depends on the ranks.
     """
     size = learner.recipe.batches.people * learner.recipe.batches.pictures
-    mine = row_N[gather.rank() :: gather.ranks()]
+    mine = row_N[ranks.rank() :: ranks.count()]
     embeddings = [torch.zeros((0, learner.recipe.model.dim), device=learner.device)]
     labels = [torch.zeros(0, dtype=torch.int64, device=learner.device)]
     with torch.no_grad():
@@ -51,7 +51,7 @@ def embedded(learner: Learner, loader: Loader, row_N: NDArray[np.int64]) -> tupl
                 embeddings.append(learner.embedder(learner.prepared(batch)))
             labels.append(batch.label_B.to(learner.device))
         embedding_NE, label_N = torch.cat(embeddings), torch.cat(labels)
-        return gather.gather(embedding_NE).cpu(), gather.gather_labels(label_N).cpu()
+        return gather.gather(embedding_NE).cpu(), ranks.joined(label_N).cpu()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +76,7 @@ def validated(learner: Learner, loader: Loader, row_N: NDArray[np.int64], thread
     """Return how well the network tells people apart; rank 0 works it out."""
     embedding_NE, label_N = embedded(learner, loader, row_N)
     said = ""
-    if gather.rank() == 0:
+    if ranks.rank() == 0:
         found = verification(embedding_NE.numpy(), label_N.numpy(), threads=threads)
         said = json.dumps({"metrics": found.metrics(), "all": asdict(found)})
     heard = json.loads(ranks.told(said, learner.device))
