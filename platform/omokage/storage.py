@@ -70,6 +70,11 @@ class Folder:
         return isinstance(self.files, LocalFileSystem)
 
     @property
+    def shared(self) -> bool:
+        """Whether it is a storage behind a URL in which several may change a file at the same time: ``update``."""
+        return "s3" in self.files.protocol
+
+    @property
     def url(self) -> str:
         """The folder's address, as a person would write it."""
         return self.root if self.local else str(self.files.unstrip_protocol(self.root))
@@ -203,7 +208,7 @@ class Folder:
         if self.local:
             self._update_local(name, change)
             return
-        if "s3" not in self.files.protocol:
+        if not self.shared:
             raise StorageError(f"{self.url} cannot be written by several at once: only local disks and s3 can")
         wait = 0.01
         while not self._swapped(name, change):

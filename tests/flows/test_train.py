@@ -10,10 +10,13 @@ from conftest import run as omokage
 from omokage import config as settings
 from omokage.errors import ConfigError, DatasetError, OmokageError
 from omokage.flows.cluster import ClusterConfig
-from omokage.flows.placing import Node, Placing, placing
+from omokage.flows.placing import Node, Placing, check_machine, placing
 from omokage.flows.train import TrainConfig, plan, train
+from omokage.flows.tune import tune
+from omokage.flows.tune_config import TuneConfig
 from omokage.ledger import version
 from omokage.store import Dataset
+from omokage.train import run as runs
 from omokage.train.batches import BatchConfig
 from omokage.train.losses import LossConfig
 from omokage.train.model import ModelConfig
@@ -31,6 +34,9 @@ TINY = TrainConfig(
 )
 
 
+PARTS = [each.name for each in dataclasses.fields(TrainConfig)]
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     return crowd_of(tmp_path_factory.mktemp("crowd"), people=16)
@@ -44,6 +50,16 @@ def test_more_gpus_than_the_machine_has_are_refused_before_anything_begins(data,
     with pytest.raises(ConfigError, match="gpus is 99, and this machine has"):
         train(str(data), str(tmp_path / "run"), dataclasses.replace(TINY, cluster=ClusterConfig(gpus=99)))
     assert not (tmp_path / "run").exists()
+
+
+def test_numbers_that_no_worker_could_compute_in_are_refused_before_anything_begins(data, tmp_path):
+    config = dataclasses.replace(TINY, loop=LoopConfig(precision="fp16"), cluster=ClusterConfig(gpus=0))
+    with pytest.raises(ConfigError, match="fp16 is for GPUs"):
+        train(str(data), str(tmp_path / "run"), config)
+    with pytest.raises(ConfigError, match="fp16 is for GPUs"):
+        tune(str(data), str(tmp_path / "run"), TuneConfig(**{name: getattr(config, name) for name in PARTS}))
+    assert not (tmp_path / "run").exists()
+    check_machine(ClusterConfig(address="auto"), config.loop)  # of a cluster that is not connected, nothing is known
 
 
 @pytest.mark.parametrize(
@@ -92,9 +108,18 @@ def test_the_plan_keeps_all_that_decides_the_result(data, tmp_path):
     assert again.head == head and again.table.equals(found.table)
 
 
+def test_a_dataset_is_the_same_by_any_way_of_writing_its_place(data, tmp_path, monkeypatch):
+    found = planned(data, tmp_path).head
+    (tmp_path / "run" / runs.METRICS).write_text("{}")  # it has learned: other settings would be refused
+    monkeypatch.chdir(data.parent)
+    for place in (data.name, f"{data}/", f"./{data.name}//", f"../{data.parent.name}/{data.name}"):
+        assert planned(place, tmp_path).head == found
+
+
 def test_a_version_is_trained_on_as_it_was_frozen(data, tmp_path):
     kept = version.freeze(Dataset.open(str(data)), "v1", "me")
     found = plan(f"{data}@v1", Run.at(str(tmp_path / "run")), TINY)
+    (tmp_path / "run" / runs.METRICS).write_text("{}")
     assert (found.head.version, found.head.version_sha256) == ("v1", kept.sha256)
     with pytest.raises(ConfigError, match='version is "v1" there and not given here'):
         planned(data, tmp_path)

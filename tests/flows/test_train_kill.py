@@ -86,5 +86,6 @@ def test_a_training_behind_a_url_that_is_stopped_goes_on(data, server, tmp_path)
     ran = run("train", "s3://trainings/data", place, *options)
     assert ran.status == 0, ran.err
     assert ran.report["starts"] == 2 and ran.report["model"].endswith("best.pt")
+    assert not files.exists("trainings/run 一/.lock")
     lines = files.cat_file("trainings/run 一/metrics.jsonl").decode().splitlines()
     assert close(curve([json.loads(line) for line in lines]), curve_of(tmp_path / "local"))

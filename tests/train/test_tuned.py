@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from omokage.errors import ConfigError, DatasetError
+from omokage.train.run import METRICS
 from omokage.train.tuned import Search, TrialLine, TuneReport
 
 SAID = {"dataset": "/d", "space": {"optim.lr": ["uniform", [0.1, 0.2]]}, "trials": 3}
@@ -46,9 +47,27 @@ def test_an_epoch_that_is_told_again_counts_once() -> None:
 
 
 def test_a_search_goes_on_as_it_was_begun(tmp_path: Path) -> None:
-    search(tmp_path / "out")
+    first = search(tmp_path / "out")
+    first.lines = [ended(0, 0.5)]
+    first.write()
+    first.run(0).folder.write(METRICS, b"{}")
     with pytest.raises(ConfigError, match="was begun with other settings: space differ"):
         Search.at(str(tmp_path / "out")).check(SAID | {"space": {}})
+
+
+def test_a_search_of_which_nothing_came_is_begun_anew_as_another(tmp_path: Path) -> None:
+    first = search(tmp_path / "out")
+    first.lines = [TrialLine(number=0, point={}, status="failed", why="not a number")]
+    first.write()
+    again = Search.at(str(tmp_path / "out"))
+    again.check(SAID)
+    assert again.lines == first.lines  # the same search goes on as it was
+    other = Search.at(str(tmp_path / "out"))
+    other.check(SAID | {"space": {}})
+    other.begin(SAID | {"space": {}})
+    again = Search.at(str(tmp_path / "out"))
+    again.check(SAID | {"space": {}})
+    assert again.lines == []
 
 
 def test_other_files_are_left_alone(tmp_path: Path) -> None:

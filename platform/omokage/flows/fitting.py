@@ -5,7 +5,6 @@ Ray Train knows nothing of our checkpoints. A worker that it starts begins with 
 
 import json
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from omokage import errors
 from omokage.errors import OmokageError, WorkError
 from omokage.flows.board import Board, Seen
 from omokage.flows.placing import Placing
+from omokage.flows.scratch import scratch
 from omokage.progress import OnProgress, quietly
 from omokage.train.lesson import lesson
 from omokage.train.loop import train as teach
@@ -70,7 +70,7 @@ def fit(
         "threads": where.cpus,
         "board": board,
     }
-    with tempfile.TemporaryDirectory(prefix="omokage-train-") as scratch:
+    with scratch() as place:
         trainer = TorchTrainer(
             _work,
             train_loop_config=given,
@@ -79,7 +79,7 @@ def fit(
             ),
             run_config=RunConfig(
                 name="train",
-                storage_path=scratch,
+                storage_path=str(place),
                 failure_config=FailureConfig(max_failures=max_failures, controller_failure_limit=WAITS_FOR_RESOURCES),
             ),
         )

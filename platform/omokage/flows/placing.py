@@ -11,6 +11,8 @@ import torch
 
 from omokage.errors import ConfigError
 from omokage.flows.cluster import ClusterConfig
+from omokage.train.precision import choose
+from omokage.train.recipe import LoopConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +34,30 @@ class Placing:
     """Whether each has one."""
 
 
-def check_gpus(config: ClusterConfig) -> None:
-    """Check that this machine has the GPUs that it is to use: Ray believes what it is told, and workers would fail.
+def check_machine(config: ClusterConfig, loop: LoopConfig) -> None:
+    """Check that this machine, if it is the one that trains, has what it is to use, before anything begins.
+
+    Ray believes what it is told of GPUs, and workers would fail.
 
     Raises:
-        ConfigError: It has fewer.
+        ConfigError: It has fewer GPUs, or cannot compute as it is to.
     """
+    if config.address != "local":
+        return
     there = torch.cuda.device_count()
-    if config.address == "local" and (config.gpus or 0) > there:
+    if (config.gpus or 0) > there:
         raise ConfigError(f"gpus is {config.gpus}, and this machine has {there or 'none'}")
+    check_precision(loop, bool(there if config.gpus is None else config.gpus))
+
+
+def check_precision(loop: LoopConfig, gpu: bool) -> None:
+    """Check that workers on GPUs, or on CPUs, can compute as they are to; of GPUs, only they themselves know all.
+
+    Raises:
+        ConfigError: They cannot.
+    """
+    if not gpu:
+        choose(loop.precision, loop.channels_last, torch.device("cpu"))
 
 
 def nodes() -> list[Node]:

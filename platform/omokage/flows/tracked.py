@@ -1,26 +1,27 @@
 """A training in MLflow and TensorBoard: told by the command, in one thread, whatever becomes of the workers."""
 
 import json
-import tempfile
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from omokage.errors import OmokageError
+from omokage.errors import OmokageError, StorageError
 from omokage.evaluate.plots import roc
 from omokage.evaluate.verification import Verification
+from omokage.flows.scratch import scratch
+from omokage.tracking.events import Kept
 from omokage.tracking.model import OnnxModel
 from omokage.tracking.place import OFF
 from omokage.tracking.tracker import About, Tracker
 from omokage.train.export import CARD, DESCRIPTION, GRAPH, export
 from omokage.train.loop import BEST_FIGURES
 from omokage.train.report import TrainReport
-from omokage.train.run import CONFIG, REPORT, Run, RunHead
+from omokage.train.run import CONFIG, EVENTS, REPORT, Run, RunHead
 from omokage.train.validate import INTERVALS
 
-EVENTS: Final = "events"
-"""TensorBoard's files, below the run's folder."""
+log = logging.getLogger(__name__)
 
 ROC: Final = "roc.png"
 
@@ -51,16 +52,33 @@ def tracker(run: Run, head: RunHead, uri: str | None, experiment: str) -> Iterat
         commit=head.code["commit"] or "",
         params=head.recipe,
     )
-    events = Path(run.folder.place(EVENTS)) if run.folder.local and uri != OFF else None
-    telling = Tracker.start(uri, about, events, first_step=1)
-    for line in run.history():  # all again: what a killed command did not tell is told now
-        tell(telling, line)
-    try:
-        yield telling
-    except BaseException as error:
-        telling.broken_off(error)
-        raise
-    telling.end("FINISHED")
+    with _events(run) as (events, kept):
+        telling = Tracker.start(uri, about, events if uri != OFF else None, 1, kept)
+        for line in run.history():  # all again: what a killed command did not tell is told now
+            tell(telling, line)
+        try:
+            yield telling
+        except BaseException as error:
+            telling.broken_off(error)
+            raise
+        telling.end("FINISHED")
+
+
+@contextmanager
+def _events(run: Run) -> Iterator[tuple[Path, Kept]]:
+    """Yield where TensorBoard's files are written, and what brings them to the run where that is another place."""
+    if run.folder.local:
+        yield Path(run.folder.place(EVENTS)), lambda _: None
+        return
+
+    def bring(file: Path) -> None:
+        try:
+            run.folder.write(f"{EVENTS}/{file.name}", file.read_bytes())
+        except StorageError as error:  # the run has all figures, or will go on when they can be written
+            log.warning("TensorBoard's file was not brought to %s: %s", run.folder.url, error)
+
+    with scratch() as place:
+        yield place, bring
 
 
 def tell(telling: Tracker, line: dict[str, Any]) -> None:
@@ -79,8 +97,8 @@ def finish(telling: Tracker, run: Run, report: TrainReport) -> str | None:
         telling.file(ROC, picture)
     telling.file(CONFIG, run.folder.read(CONFIG))
     telling.file(REPORT, report.json().encode())
-    with tempfile.TemporaryDirectory(prefix="omokage-export-") as scratch:
-        place = Path(scratch) / MODEL
+    with scratch() as beside:
+        place = beside / MODEL
         try:
             made = export(run.folder.url, str(place))
         except OmokageError as error:

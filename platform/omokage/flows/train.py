@@ -8,6 +8,7 @@ import dataclasses
 import os
 import time
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,7 +16,7 @@ from omokage import config as settings
 from omokage.errors import ConfigError, DatasetError
 from omokage.flows.cluster import ClusterConfig, connected
 from omokage.flows.fitting import Fitted, fit
-from omokage.flows.placing import Placing, check_gpus, nodes, placing
+from omokage.flows.placing import Placing, check_machine, check_precision, nodes, placing
 from omokage.flows.tracked import finish, tell, tracker
 from omokage.ledger.version import Version, opened
 from omokage.progress import OnProgress, quietly
@@ -92,16 +93,22 @@ def train(
     """
     began = time.monotonic()
     there = Run.at(run)
-    check_gpus(config.cluster)
-    with there.locked():
+    check_machine(config.cluster, config.loop)
+    with there.locked() as still:
         planned = plan(dataset, there, config)
         if (done := there.report()) is not None:
             return TrainReport(**done | {"warnings": (*done["warnings"], "this training had ended already")})
         with tracker(there, planned.head, config.tracking, config.experiment) as telling:
             with connected(config.cluster):
                 where = placing(nodes(), config.workers, config.cluster.cpus, config.cluster.gpus)
+                check_precision(config.loop, where.gpu)
                 _check_people(planned, where.workers)
-                fitted = fit(there, where, config.max_failures, on_progress, lambda line: tell(telling, line))
+
+                def on_epoch(line: dict[str, Any]) -> None:
+                    still()
+                    tell(telling, line)
+
+                fitted = fit(there, where, config.max_failures, on_progress, on_epoch)
             report = _report(planned, config, where, fitted, began)
             there.folder.write(runs.REPORT, report.json().encode())  # what is exported says which epoch it is of
             wrong = finish(telling, there, report)
@@ -119,11 +126,9 @@ def plan(dataset: str, run: Run, config: TrainConfig) -> Plan:
     data, version = opened(dataset)
     recipe = config.recipe
     place.resolve(config.tracking)
-    head = run.head()
+    head = run.going_on(data.folder.url, version, recipe)
     if head is not None:
-        runs.check_same(head, data.folder.url, version, recipe, run.folder.url)
         return Plan(run=run, head=head, recipe=recipe, table=run.split(head), data=data)
-    run.check_free()
     parted = split(data, version, recipe.split, recipe.loop.seed)
     notes = _checked(parted.table, recipe)
     table, sha256 = runs.table_bytes(parted.table)

@@ -71,9 +71,7 @@ def begin(there: Run, first: Run, recipe: Recipe, key: str) -> None:
         OmokageError: It is another's, or its model cannot be had.
     """
     model = first.begun()
-    head = there.head()
-    if head is not None:
-        runs.check_same(head, model.dataset, model.version, recipe, there.folder.url)
+    if there.going_on(model.dataset, model.version, recipe) is not None:
         return
     start = beginning(recipe.model, recipe.loop.seed)
     head = dataclasses.replace(model, recipe=runs.plain(recipe), key=key)

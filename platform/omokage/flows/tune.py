@@ -8,7 +8,6 @@ the last seconds.)
 
 import dataclasses
 import json
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,14 @@ from ray import tune as raytune
 from omokage import config as settings
 from omokage.errors import ConfigError, WorkError
 from omokage.flows.cluster import connected
-from omokage.flows.placing import Placing, check_gpus, nodes, placing
+from omokage.flows.placing import Placing, check_machine, nodes, placing
 from omokage.flows.points import SCHEDULERS, Drawn, Numbered, Optuna, quietly_tuned
+from omokage.flows.scratch import scratch
 from omokage.flows.tracked import tell
 from omokage.flows.train import plan
 from omokage.flows.trial import Given, trial
 from omokage.flows.tune_config import TuneConfig
+from omokage.ledger.version import normal
 from omokage.progress import OnProgress, quietly
 from omokage.tracking import place
 from omokage.tracking.tracker import About, Tracker
@@ -49,7 +50,7 @@ def tune(dataset: str, out: str, config: TuneConfig, on_progress: OnProgress = q
     """
     began = time.monotonic()
     place.resolve(config.tracking)  # what is wrong with it is said before the work
-    check_gpus(config.cluster)
+    check_machine(config.cluster, config.loop)
     search = Search.at(out)
     with Run(search.folder).locked():
         return _Tuning(dataset, search, config, on_progress).run(began)
@@ -116,7 +117,7 @@ class _Tuning:
         """Return what the search is, as plain values."""
         ranges = {name: [each.kind, list(each.values)] for name, each in self.space.ranges.items()}
         said = {
-            "dataset": self.dataset,
+            "dataset": normal(self.dataset),
             "recipe": runs.plain(self.base.recipe),
             "space": ranges,
             "search": self.config.search,
@@ -145,7 +146,7 @@ class _Tuning:
         config = self.config
         given = Given(first=self.search.place(0), threads=where.cpus)
         resources = {"cpu": float(where.cpus), "gpu": 1.0 if where.gpu else 0.0}
-        with quietly_tuned(), tempfile.TemporaryDirectory(prefix="omokage-tune-") as scratch:
+        with quietly_tuned(), scratch() as stored:
             tuner = raytune.Tuner(
                 raytune.with_resources(raytune.with_parameters(trial, given=given), resources),
                 tune_config=raytune.TuneConfig(
@@ -156,7 +157,7 @@ class _Tuning:
                 ),
                 run_config=raytune.RunConfig(
                     name="tune",
-                    storage_path=scratch,
+                    storage_path=str(stored),
                     verbose=0,
                     callbacks=[_Journal(self)],
                     failure_config=raytune.FailureConfig(max_failures=config.max_failures),

@@ -224,6 +224,13 @@ def parse(address: str) -> tuple[str, str | None]:
     return place, name
 
 
+def normal(address: str) -> str:
+    """Return an address as in DATASET or DATASET@v2 in its one form: absolute, without a slash at the folder's end."""
+    place, name = parse(address)
+    url = Folder.at(place).url
+    return f"{url}@{name}" if name else url
+
+
 def opened(address: str) -> tuple[Dataset, str | None]:
     """Return the dataset of an address as in DATASET or DATASET@v2, and the name of the version, if it has one.
 

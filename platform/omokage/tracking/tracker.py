@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 from omokage.errors import ConfigError
 from omokage.tracking import place, words
-from omokage.tracking.events import Events
+from omokage.tracking.events import Events, Kept
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,14 @@ class Tracker:
         self._waiting: list[Callable[[], None]] = []
 
     @classmethod
-    def start(cls, uri: str | None, about: About, events: Path | None = None, first_step: int = 0) -> "Tracker":
+    def start(
+        cls,
+        uri: str | None,
+        about: About,
+        events: Path | None = None,
+        first_step: int = 0,
+        kept: Kept = lambda _: None,
+    ) -> "Tracker":
         """Return a tracker with its run begun, or taken up again where one has the same key.
 
         Args:
@@ -87,11 +94,12 @@ class Tracker:
             about: The run.
             events: Folder for TensorBoard's files.
             first_step: Where the training begins: what TensorBoard's files say of later steps was given up.
+            kept: Given TensorBoard's file whenever there is more in it.
 
         Raises:
             ConfigError: There is no such store, or its experiment was deleted.
         """
-        tracker = cls(place.resolve(uri), about, Events(events, first_step) if events else None)
+        tracker = cls(place.resolve(uri), about, Events(events, first_step, kept) if events else None)
         try:
             if tracker._store is not None:
                 tracker._begin()

@@ -5,19 +5,19 @@ RUN/run.json          what is trained on what: dataset, version, checksums, code
 RUN/split.parquet     which face trains, validates, tests
 RUN/start.pt          weights that the training starts from, where it does not start from random numbers
 RUN/checkpoints/      to go on from
+RUN/events/           the same figures as metrics.jsonl, for TensorBoard
 RUN/metrics.jsonl     a line an epoch
 RUN/best.pt best.json last.pt
 RUN/report.json       the training has ended
 """
 
 import dataclasses
-import fcntl
 import hashlib
 import io
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -30,16 +30,18 @@ import omokage
 from omokage.errors import ConfigError, DatasetError
 from omokage.shards import verified
 from omokage.storage import Folder
+from omokage.train.lock import LOCK, Still, held
 from omokage.train.recipe import Recipe
-from omokage.train.state import loaded
+from omokage.train.state import MARK, loaded
+from omokage.train.state import PLACE as CHECKPOINTS
 
 HEAD: Final = "run.json"
 CONFIG: Final = "config.toml"
 SPLIT: Final = "split.parquet"
 START: Final = "start.pt"
 METRICS: Final = "metrics.jsonl"
+EVENTS: Final = "events"
 REPORT: Final = "report.json"
-LOCK: Final = ".lock"
 
 FORMAT: Final = 1
 
@@ -118,10 +120,13 @@ class Run:
         return head
 
     def begin(self, head: RunHead, config: str, table: bytes, start: Mapping[str, torch.Tensor] | None) -> None:
-        """Write what begins a run, its head last."""
+        """Write what begins a run, its head last; in place of what an earlier beginning wrote."""
+        self.folder.remove(HEAD)
         self.folder.write(CONFIG, config.encode())
         self.folder.write(SPLIT, table)
-        if start is not None:
+        if start is None:
+            self.folder.remove(START)
+        else:
             sink = io.BytesIO()
             torch.save(dict(start), sink)
             self.folder.write(START, sink.getvalue())
@@ -133,9 +138,43 @@ class Run:
         Raises:
             DatasetError: There are other files.
         """
-        ours = {CONFIG, SPLIT, START, LOCK}
-        if not set(self.folder.entries()) <= ours:
+        there = set(self.folder.entries()) - {LOCK}
+        left = CONFIG in there and there <= {CONFIG, SPLIT, START, CHECKPOINTS, EVENTS} and not self.learned()
+        if there and not left:  # of a beginning that was killed, or came to nothing
             raise DatasetError(f"{self.folder.url} holds other files and no run: give a new or empty folder")
+
+    def going_on(self, dataset: str, version: str | None, recipe: Recipe) -> RunHead | None:
+        """Return what the run says of itself if it goes on; None if it is to be begun.
+
+        A run of which nothing has come yet is begun anew where other settings are given: those that it was begun with
+        may have been refused on the machine that was to train, or led nowhere at the first step.
+
+        Args:
+            dataset: Place of the dataset that is given.
+            version: Name of its version, if one is given.
+            recipe: What is asked for.
+
+        Raises:
+            ConfigError: It was begun, and trained, with other settings; the text says in what they differ.
+            DatasetError: It is damaged, or there are other files in its place.
+        """
+        head = self.head()
+        if head is None:
+            self.check_free()
+            return None
+        differ = differences(head, dataset, version, recipe)
+        if not differ:
+            return head
+        if self.learned():
+            raise ConfigError(
+                f"{self.folder.url} was begun with other settings: {differ}. Give the same, or another RUN"
+            )
+        return None
+
+    def learned(self) -> bool:
+        """Return whether anything has come of the run: an epoch, or a checkpoint."""
+        marks = (MARK.fullmatch(name) for name in self.folder.names(CHECKPOINTS))
+        return any(marks) or any(self.folder.exists(name) for name in (METRICS, REPORT))
 
     def split(self, head: RunHead) -> pa.Table:
         """Return which face trains, validates, tests.
@@ -167,39 +206,9 @@ class Run:
             return []
         return [json.loads(line) for line in lines]
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other trainings on this machine out of the run; a killed holder's lock is free at once.
-
-        Where nothing was begun in the block, nothing is left behind.
-
-        Raises:
-            DatasetError: Another process trains here, or writing is not permitted.
-        """
-        if not self.folder.local:
-            yield
-            return
-        place = Path(self.folder.place(LOCK))
-        new, before = not place.parent.exists(), self.folder.entries()
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            handle = place.open("wb")
-        except OSError as error:
-            raise DatasetError(f"{self.folder.url} cannot be written to: {error.strerror}") from error
-        with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise DatasetError(
-                    f"another training is at work in {self.folder.url}: wait for it, or stop it"
-                ) from error
-            try:
-                yield
-            finally:
-                if LOCK not in before and self.folder.entries() == sorted([*before, LOCK]):
-                    place.unlink()
-                    if new:
-                        place.parent.rmdir()
+    def locked(self) -> AbstractContextManager[Still]:
+        """Keep other commands out of the run while a block runs: ``lock.held``."""
+        return held(self.folder)
 
 
 def table_bytes(table: pa.Table) -> tuple[bytes, str]:
@@ -217,25 +226,19 @@ def plain(recipe: Recipe) -> dict[str, Any]:
     return said
 
 
-def check_same(old: RunHead, dataset: str, version: str | None, recipe: Recipe, where: str) -> None:
-    """Check that a run goes on as it began.
+def differences(old: RunHead, dataset: str, version: str | None, recipe: Recipe) -> str:
+    """Return in what a run was begun otherwise than is asked for now; nothing if in nothing.
 
     Args:
         old: What it says of itself.
         dataset: Place of the dataset that is given now.
         version: Name of its version, if one is given.
         recipe: What is asked for now.
-        where: The run's place.
-
-    Raises:
-        ConfigError: Something differs; the text says what.
     """
     was = {"dataset": old.dataset, "version": old.version} | _flat(old.recipe)
     now = {"dataset": dataset, "version": version} | _flat(plain(recipe))
     differ = [name for name in was | now if was.get(name, ABSENT) != now.get(name, ABSENT)]
-    if differ:
-        said = "; ".join(f"{name} is {_say(was.get(name))} there and {_say(now.get(name))} here" for name in differ)
-        raise ConfigError(f"{where} was begun with other settings: {said}. Give the same, or another RUN")
+    return "; ".join(f"{name} is {_say(was.get(name))} there and {_say(now.get(name))} here" for name in differ)
 
 
 def code() -> dict[str, str | None]:

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from omokage.errors import ConfigError, DatasetError
 from omokage.storage import Folder
-from omokage.train.run import LOCK, Run
+from omokage.train.lock import LOCK
+from omokage.train.run import Run
 from omokage.train.space import Point
 
 HEAD: Final = "search.json"
@@ -154,6 +155,8 @@ class Search:
     def check(self, said: Mapping[str, Any]) -> None:
         """Check that the search has not begun, or goes on as it did, and read what is known of its trials.
 
+        One of which nothing has come yet may be begun anew as another.
+
         Args:
             said: What it is; plain values.
 
@@ -173,14 +176,18 @@ class Search:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(f"{self.folder.url} is damaged: {error}") from error
         differ = [name for name in old | said if name not in MORE and old.get(name) != said.get(name)]
-        if differ:
+        if differ and any(self.run(line.number).learned() for line in self.lines):
             raise ConfigError(
                 f"{self.folder.url} was begun with other settings: {', '.join(differ)} differ. "
                 "Give the same, or another OUT"
             )
+        if differ:
+            self.lines = []
 
     def begin(self, said: Mapping[str, Any]) -> None:
         """Write what the search is."""
+        if not self.lines:
+            self.folder.remove(TRIALS)
         self.folder.write(HEAD, json.dumps({"format": FORMAT, **said}, indent=1, ensure_ascii=False).encode())
 
     def write(self) -> None:
