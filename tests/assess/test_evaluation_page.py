@@ -153,6 +153,9 @@ def test_tables_say_what_the_evaluation_says(made: judged.Judged, read: Read) ->
     assert "3 of 203 pictures" in read.text
     worst = read.table("The worst by AUC", "Faces")
     assert found.people and len(worst) == len(found.people.worst)
+    at = [point.fmr for point in found.verification.points].index(0.001)
+    for row, person in zip(worst.values(), found.people.worst, strict=True):
+        assert percent(row[2]) == pytest.approx(person.fnmr[at], abs=6e-5)
     galleries = read.table("People enrolled", "Faces enrolled")
     assert list(galleries) == [f"{each.size:,}" for each in found.identification]
     (origin,) = [dict(table) for table in read.tables if table[0] == ["Dataset", "data 面影"]]
@@ -177,6 +180,7 @@ def test_the_faces_that_are_shown_are_the_right_ones(made: judged.Judged, read: 
             assert abs(pair.similarity) == pytest.approx(abs(similarity), abs=1e-6), kind
             assert (pair.left.jpeg, pair.right.jpeg) == (chip[ids[a]], chip[ids[b]]), kind
             assert pair.left.person == made.subject.people[label_N[a]]
+            assert pair.note == ""
             assert pair.left.jpeg in read.images and pair.right.jpeg in read.images
     named = [person.label for person in made.found.people.worst] if made.found.people else []
     assert [group.identity for group in made.shown.worst] == named[: judged.SHOWN.worst]
@@ -189,6 +193,19 @@ def test_the_faces_that_are_shown_are_the_right_ones(made: judged.Judged, read: 
         assert group.typical.face_id == ids[order[-1]]
         assert [face.face_id for face in group.others] == [ids[n] for n in order[:3]]
         assert group.others[0].similarity == pytest.approx(typical[order[0]], abs=1e-5)
+
+
+def test_a_file_that_two_people_share_is_called_so(made: judged.Judged) -> None:
+    sha256 = made.subject.faces["sha256"].to_pylist()
+    pair = made.shown.impostor[0]
+    place = {uri: row for row, uri in enumerate(made.subject.faces["uri"].to_pylist())}
+    a, b = place[pair.left.uri], place[pair.right.uri]
+    sha256[b] = sha256[a]
+    faces = made.subject.faces
+    twice = faces.set_column(faces.column_names.index("sha256"), "sha256", pa.array(sha256))
+    of = dataclasses.replace(made.subject, faces=twice)
+    found = shown.examples(of, config=judged.SHOWN, threads=1)
+    assert [one.note for one in found.impostor] == ["the same file", "", "", "", ""]
 
 
 def test_names_are_words_and_nothing_else(made: judged.Judged, read: Read) -> None:

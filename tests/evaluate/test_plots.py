@@ -13,6 +13,7 @@ from omokage.evaluate.bootstrap import BootstrapConfig
 from omokage.evaluate.folds import by_people, pool
 from omokage.evaluate.groups import by_table
 from omokage.evaluate.identification import identification
+from omokage.evaluate.people import people
 from omokage.evaluate.precision_recall import precision_recall
 from omokage.evaluate.search import Gallery, search
 from omokage.evaluate.spread import axes, heat_map
@@ -46,6 +47,7 @@ def drawn() -> dict[str, drawing.Plot]:
         "pr": plots.precision_recall({names[0]: precision_recall(pool(by_people(vector_NE, label_N)))}),
         "cmc": plots.cmc({"a": told, "nobody": strangers}),
         "dir": plots.dir_curve({"a": told, "nobody": strangers}),
+        "people": plots.people(people(vector_NE, label_N, [0.4], found)),
         "scores": plots.scores(found, {names[1]: 0.4}),
         "groups": plots.groups(told_groups),
         "matrix": plots.matrix(groups.names, told_groups.cross_fmr, "FMR"),
@@ -78,3 +80,28 @@ def test_names_are_drawn_or_spelt_out_but_never_lost(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(drawing, "charsets", lambda: (frozenset(range(32, 127)), frozenset({0x5973, 0x2026})))
     assert drawing.shown("女\u202e") == "女\\u202e"  # what turns writing around is spelt out, whatever fonts have
     assert drawing.shown("x" * 99) == "x" * 31 + "…"
+
+
+def test_the_plot_of_similarities_is_a_histogram_of_the_pairs() -> None:
+    vector_NE, label_N = crowd(20, 4)
+    row, column = np.triu_indices(len(label_N), 1)
+    score = (vector_NE.astype(float) @ vector_NE.T.astype(float))[row, column]
+    same = label_N[row] == label_N[column]
+    frame = plots.scores(verification(vector_NE, label_N)).figure.axes[0]
+    for patch, mine in ((frame.patches[0], ~same), (frame.patches[2], same)):  # each is filled, and has an outline
+        share, edges, _ = patch.get_data()
+        assert share.sum() == pytest.approx(1, abs=1e-9)
+        off = np.abs(np.cumsum(share - np.histogram(score[mine], edges)[0] / mine.sum()))
+        assert off.max() * mine.sum() < 3.01  # so few pairs lie between two points of the curve
+
+
+def test_a_legend_hides_nothing_however_many_names_it_has() -> None:
+    vector_NE, label_N = crowd()
+    keys = [str(label) for label in label_N]
+    few, many = (by_table(keys, keys, [f"group {label % count}" for label in label_N]) for count in (2, 30))
+    plain, crowded = (plots.scatter(axes(vector_NE), groups.group_N, groups.names).figure for groups in (few, many))
+    for figure in (plain, crowded):
+        frame = figure.axes[0]
+        assert frame.get_legend().get_window_extent().y0 >= frame.get_window_extent().y1 - 1
+        assert frame.get_window_extent().height > 300
+    assert crowded.get_figheight() > plain.get_figheight()

@@ -1,5 +1,6 @@
 """What an evaluation's page says of each kind of figure: a table, plots, and how to read them."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -15,6 +16,9 @@ from omokage.sheet.words import count
 
 Pictures = Mapping[str, bytes]
 """PNG of each plot, by name."""
+
+NAMED: Final = 1e-3
+"""False match rate at which single people's rates are told, or the nearest that the data show."""
 
 READING: Final[dict[str, tuple[str, str]]] = {
     "roc": (
@@ -143,16 +147,17 @@ def people(found: Evaluation, pictures: Pictures, examples: Examples) -> Iterato
         "they have an AUC and an FNMR."
     )
     yield from _plots(pictures, "people")
-    tightest = f" at FMR {asked(rates[-1])}" if rates else ""
+    at = min(range(len(rates)), key=lambda place: abs(math.log(rates[place] / NAMED)), default=None)
+    there = "" if at is None else f" at FMR {asked(rates[at])}"
     yield Table(
-        ("The worst by AUC", "Faces", "AUC", f"FNMR{tightest}", f"FMR{tightest}"),
+        ("The worst by AUC", "Faces", "AUC", f"FNMR{there}", "Own FMR there"),
         tuple(
             (
                 str(person.label),
                 f"{person.faces:,}",
                 "" if person.auc is None else decimals(person.auc, 4),
-                percent(person.fnmr[-1]) if person.fnmr and person.fnmr[-1] is not None else "",
-                small(person.fmr[-1]) if person.fmr else "",
+                "" if at is None or (fnmr := person.fnmr[at]) is None else percent(fnmr),
+                "" if at is None else small(person.fmr[at]),
             )
             for person in summary.worst
         ),

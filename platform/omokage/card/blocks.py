@@ -114,6 +114,8 @@ class Pair:
     right: Seen
     similarity: float
     """Cosine."""
+    note: str = ""
+    """What else is known of the two."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from omokage.card.blocks import (
     Text,
 )
 from omokage.sheet import page as sheet
-from omokage.sheet.words import decimal, name, quoted_place
+from omokage.sheet.words import decimal, name, quoted_place, visible
 
 EXACT: Final = re.compile(r"[^A-Za-z0-9]+")
 """What an id of an element is not made of."""
@@ -129,10 +129,13 @@ def _table(table: Table) -> str:
 
 def _pair(of: Pair) -> str:
     sides = (of.left,) if of.left.person == of.right.person else (of.left, of.right)
-    names = "".join(f'<span class="person">{name(side.person)}</span>' for side in sides)
+    names = "".join(
+        f'<span class="person" title="{html.escape(visible(side.person))}">{name(side.person)}</span>' for side in sides
+    )
+    note = f'<span class="note">{html.escape(of.note)}</span>' if of.note else ""
     return (
         f'<figure class="pair">{_seen(of.left)}{_seen(of.right)}<figcaption><b>{decimal(of.similarity, 3)}</b>'
-        f"{names}</figcaption></figure>\n"
+        f"{names}{note}</figcaption></figure>\n"
     )
 
 

@@ -13,7 +13,9 @@ from typing import Any, Final
 
 from matplotlib import font_manager, rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 COLOURS: Final = ("#2f6db2", "#b2452f", "#3d8b5f", "#8a5fa8", "#b8860b", "#4a9aa8", "#c2568f", "#6b6b6b")
@@ -32,6 +34,12 @@ FONTS: Final = {
 """By file: fonts that stand in for what matplotlib's own lacks, Japanese above all, where this machine has them."""
 
 OWN: Final = "DejaVu Sans"
+
+BROAD: Final = 90
+"""Characters that a legend has room for side by side."""
+
+ROW: Final = 0.19
+"""Height of a row of a legend, in inches."""
 
 LONGEST: Final = 32
 """Characters of a name that are drawn."""
@@ -124,11 +132,26 @@ def named_axes(frame: Axes, names: Sequence[str], place: NDArray[Any]) -> None:
     frame.set_yticks(place, labels, parse_math=False)
 
 
-def legend(frame: Axes, place: Any) -> None:
-    """Draw the legend, if anything is in it."""
-    if frame.get_legend_handles_labels()[1]:
-        for text in frame.legend(loc=place, framealpha=0.9).get_texts():
-            text.set_parse_math(False)  # what is between dollars is no formula
+def legend(frame: Axes) -> None:
+    """Draw the legend above the frame, where it hides nothing; the figure grows by it."""
+    labels = frame.get_legend_handles_labels()[1]
+    if not labels:
+        return
+    columns = min(len(labels), max(1, BROAD // (6 + max(map(len, labels)))))
+    rows = -(-len(labels) // columns)
+    figure = frame.get_figure()
+    if isinstance(figure, Figure):
+        figure.set_figheight(figure.get_figheight() + ROW * rows)
+    for text in frame.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, frameon=False).get_texts():
+        text.set_parse_math(False)  # what is between dollars is no formula
+
+
+def plain_rates(axis: Axis) -> None:
+    """Mark a logarithmic axis at 1, 2 and 5 of each decade, or at 1 alone where there are many, in plain numbers."""
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1,) if high / max(low, 1e-300) > 100 else (1, 2, 5), numticks=20))
+    axis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}".replace("e-0", "e-")))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def colours() -> Iterator[str]:

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from omokage.evaluate.audit import Audit
-from omokage.evaluate.drawing import COLOURS, Plot, colours, framed, legend, named_axes, shown, style
+from omokage.evaluate.drawing import COLOURS, Plot, colours, framed, legend, named_axes, plain_rates, shown, style
 from omokage.evaluate.identification import Identification
 from omokage.evaluate.manifold import Manifold
 from omokage.evaluate.people import People
@@ -21,7 +21,7 @@ from omokage.evaluate.precision_recall import PrecisionRecall
 from omokage.evaluate.spread import Axes, HeatMap, Spread
 from omokage.evaluate.verification import Verification
 
-RATES: Final = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+RATES: Final = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.2, 0.5)
 """Marked on the axes of a DET curve."""
 
 LINES: Final = 300
@@ -43,7 +43,7 @@ def roc(curves: Mapping[str, Verification]) -> Plot:
                 frame.plot(*zip(*points, strict=True), "o", color=colour, markersize=4)
         least = max(min(1 / found.impostor for found in curves.values()), 1e-9)
         frame.set(xscale="log", xlim=(least, 1), ylim=(0, 1.005))
-        legend(frame, "lower right")
+        legend(frame)
     return Plot(figure)
 
 
@@ -64,7 +64,7 @@ def det(curves: Mapping[str, Verification]) -> Plot:
             set_ticks(ndtri(ticks), [f"{100 * rate:.4g}%" for rate in ticks])
         frame.set(xlim=(ndtri(least * 0.8), ndtri(0.55)), ylim=(ndtri(lowest * 0.8), ndtri(0.55)))
         frame.plot([-6, 0.2], [-6, 0.2], color="#999999", linewidth=0.8, linestyle=":")
-        legend(frame, "upper right")
+        legend(frame)
     return Plot(figure)
 
 
@@ -77,7 +77,7 @@ def precision_recall(curves: Mapping[str, PrecisionRecall]) -> Plot:
             frame.plot(recall_K, precision_K, color=colour, label=label)
             frame.axhline(found.prevalence, color=colour, linestyle=":", linewidth=0.8)
         frame.set(xlim=(0, 1), ylim=(0, 1.005))
-        legend(frame, "lower left")
+        legend(frame)
     return Plot(figure)
 
 
@@ -106,7 +106,7 @@ def people(found: People) -> Plot:
         frame.step(fmr_PT[worst], found.tar_PT[worst], where="post", color=COLOURS[1], linewidth=1.5, label=label)
         seen = found.fmr_PT[found.fmr_PT > 0]
         frame.set(xscale="log", xlim=(max(seen.min(initial=1e-2), 1e-9), 1), ylim=(0, 1.005))
-        legend(frame, "lower right")
+        legend(frame)
     return Plot(figure)
 
 
@@ -123,7 +123,7 @@ def cmc(curves: Mapping[str, Identification]) -> Plot:
                 frame.vlines(1, found.rank_one.low, found.rank_one.high, color=colour, linewidth=3, alpha=0.5)
         deepest = max((len(found.cmc) for found in curves.values()), default=1)
         frame.set(xlim=(0.5, max(deepest, 2) + 0.5))
-        legend(frame, "lower right")
+        legend(frame)
     return Plot(figure)
 
 
@@ -142,7 +142,7 @@ def dir_curve(curves: Mapping[str, Identification]) -> Plot:
                     ends = 1 - point.fnir.high, 1 - point.fnir.low
                     frame.vlines(point.fpir, *ends, color=colour, linewidth=3, alpha=0.5)
         frame.set(xscale="log", xlim=(min(least, 0.5), 1), ylim=(0, 1.005))
-        legend(frame, "lower right")
+        legend(frame)
     return Plot(figure)
 
 
@@ -161,9 +161,9 @@ def scores(found: Verification, thresholds: Mapping[str, float] | None = None) -
             frame.stairs(share, edges, color=colour)
         for line, (name, threshold) in zip(("--", "-.", ":", "-"), (thresholds or {}).items(), strict=False):
             frame.axvline(threshold, color="black", linestyle=line, label=f"{shown(name)} {threshold:.3f}")
-        frame.set(yscale="log", ylim=(max(0.1 / found.impostor, 1e-7), 8))  # room for the legend
+        frame.set(yscale="log", ylim=(max(0.1 / found.impostor, 1e-7), 1))
         frame.minorticks_off()
-        legend(frame, "upper right")
+        legend(frame)
     return Plot(figure)
 
 
@@ -208,6 +208,7 @@ def groups(found: Audit) -> Plot:
             frame.spines[["top", "right"]].set_visible(False)
         if any(group.fmr and group.fmr.low > 0 for group in found.groups):
             left.set_xscale("log")
+            plain_rates(left.xaxis)
         left.set_yticks(row, [shown(group.name) for group in found.groups], parse_math=False)
         left.set_ylim(len(found.groups) - 0.5, -0.5)
     return Plot(figure)
@@ -220,18 +221,30 @@ def matrix(names: Sequence[str], value_GG: Sequence[Sequence[float | None]], tit
         side = max(4.0, min(0.55 * len(names) + 2.5, 14))
         figure = Figure(figsize=(side + 1, side), dpi=120, layout="constrained")
         frame = figure.subplots()
-        seen = told_GG[np.isfinite(told_GG) & (told_GG > 0)]
-        norm = LogNorm(seen.min(), max(seen.max(), seen.min() * 1.01)) if log and len(seen) else None
+        norm = _scale(told_GG, log)
         image = frame.imshow(np.ma.masked_invalid(told_GG), cmap="Blues", norm=norm)
         if len(names) <= NUMBERED:
             for g, h in np.ndindex(*told_GG.shape):
                 value = float(told_GG[g, h])
-                words = "none" if np.isnan(value) else f"{value:.1e}" if log else f"{value:.2f}"
+                words = "none" if np.isnan(value) else "0" if not value else f"{value:.1e}" if log else f"{value:.2f}"
                 dark = np.isfinite(value) and sum(image.to_rgba(np.array([value]))[0, :3]) < 1.6
                 frame.text(h, g, words, ha="center", va="center", fontsize=8, color="white" if dark else "black")
         named_axes(frame, names, np.arange(len(names)))
-        figure.colorbar(image, label=title, shrink=0.8)
+        bar = figure.colorbar(image, label=title, shrink=0.8)
+        if isinstance(norm, LogNorm):
+            plain_rates(bar.ax.yaxis)
     return Plot(figure)
+
+
+def _scale(told_GG: NDArray[np.float64], log: bool) -> Normalize:
+    """Return a scale of colours so wide that what is nearly the same looks nearly the same."""
+    told = told_GG[np.isfinite(told_GG)]
+    if log and (told > 0).any():
+        least = float(told[told > 0].min())
+        return LogNorm(least, max(float(told.max()), 10 * least))
+    if log or not len(told):
+        return Normalize(0, 1)
+    return Normalize(float(told.min()), max(float(told.max()), float(told.min()) + 0.1))
 
 
 def heat_map(found: HeatMap, names: Sequence[str]) -> Plot:
@@ -273,7 +286,7 @@ def _dots(
             colour = COLOURS[number % len(COLOURS)]
             marker = "o^sDv<>P"[number // len(COLOURS) % 8]
             frame.scatter(*place_S2[group_S == number].T, label=shown(name), color=colour, marker=marker, **dots)
-        legend(frame, "best")
+        legend(frame)
     return Plot(figure)
 
 
