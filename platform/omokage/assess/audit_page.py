@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from omokage.assess import shown
-from omokage.assess.audited import PAIRS, Audited
+from omokage.assess.audited import PAIRS, WORDS, Audited
 from omokage.card.blocks import Block, Document, Pairs, Picture, Points, Sample, Section, Table, Text
 from omokage.evaluate import plots
 from omokage.evaluate.drawing import Plot
@@ -63,14 +63,14 @@ def document(found: Audited, plot: Mapping[str, Plot]) -> Document:
         ),
         sections=(
             _found(found),
+            _groups(found),
             _rates(found, plot),
             _between(plot),
             _failed(found),
             _near(found, plot),
             _axes(found, plot),
             *_strangers(found),
-            _groups(found),
-            Section("What these figures show, and what they do not", (Points(found.words),)),
+            Section("What these figures show, and what they do not", (Points((*found.audit.words, *WORDS)),)),
             _made(found),
         ),
         warnings=((ESTIMATED,) if estimated else ()) + found.remarks,

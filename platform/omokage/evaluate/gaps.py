@@ -64,9 +64,12 @@ def gap(
     names = list(shown)
     rate_RG = np.stack(list(shown.values()), 1) if shown else np.zeros((1, 0))
     none = [name for name, value in zip(names, rate_RG[0], strict=True) if value == 0]
-    withheld = f"{len(names)} groups have a {rate}" if len(names) < 2 else ""
-    withheld = withheld or (f"{none[0]} shows no error at all, and a ratio needs one" if none else "")
-    compared = len(names) > 1 and len(none) < len(names)
+    compared, withheld = len(names) > 1 and len(none) < len(names), ""
+    if len(names) < 2:
+        withheld = f"{len(names)} groups have a {rate}"
+    elif none:
+        who = f"{none[0]} shows no error at all" if compared else "no group shows an error"
+        withheld = f"{who}, and a ratio needs one"
     over_mean_R, over_min_R = _ratios(rate_RG) if compared else (np.full(len(rate_RG), np.nan),) * 2
     p_value = None
     if compared and permuted_RG is not None:
