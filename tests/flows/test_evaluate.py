@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -13,14 +14,17 @@ import pytest
 
 import s3_server
 from crowd import Crowd
+from omokage.assess import kept
 from omokage.assess.evaluate_config import EvaluateConfig
+from omokage.assess.evaluate_plan import EvaluatePlan
 from omokage.assess.evaluation import Evaluation
 from omokage.assess.shown import ShownConfig
+from omokage.assess.subject import subject
 from omokage.cli.evaluating import evaluate as verb
 from omokage.config import from_toml, to_toml
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate.bootstrap import BootstrapConfig
-from omokage.flows.evaluate import EvaluateSettings, evaluate
+from omokage.flows.evaluate import EvaluateReport, EvaluateSettings, evaluate
 from omokage.ledger.book import Ledger
 from omokage.ledger.decision import Decision
 from omokage.ledger.version import freeze
@@ -42,12 +46,21 @@ def data(tmp_path: Path) -> Dataset:
     return CROWD.write(str(tmp_path / "data"))
 
 
-def test_an_evaluation_is_a_folder_and_nothing_is_computed_twice(data: Dataset) -> None:
-    plans = []
-    report = evaluate(data.folder.url, None, HOW, on_plan=plans.append)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[EvaluateReport, list[EvaluatePlan]]:
+    """An evaluation of such people, and the plans that were told; not to be changed."""
+    plans: list[EvaluatePlan] = []
+    url = CROWD.write(str(tmp_path_factory.mktemp("made") / "data")).folder.url
+    return evaluate(url, None, HOW, on_plan=plans.append), plans
+
+
+def test_an_evaluation_is_a_folder_of_figures_page_plots_and_tables(
+    made: tuple[EvaluateReport, list[EvaluatePlan]],
+) -> None:
+    report, plans = made
     out = Path(report.folder)
     assert report.new and re.fullmatch(r"crowd-0\.35-[0-9a-f]{8}", out.name)
-    assert out.parent == Path(data.folder.url) / "evaluations" and len(plans) == 1
+    assert out.parent == Path(report.evaluation.dataset) / "evaluations" and len(plans) == 1
     assert "60 faces of 12 people" in plans[0].text() and plans[0].seconds > 0
     assert set(report.files) == {"report.json", "index.html", "plots", "draws.parquet", "people.parquet"}
     assert {file.stem for file in (out / "plots").glob("*.png")} == PLOTS
@@ -60,64 +73,84 @@ def test_an_evaluation_is_a_folder_and_nothing_is_computed_twice(data: Dataset) 
     people = pq.read_table(out / "people.parquet").to_pylist()
     assert [row["identity"] for row in people] == [CROWD.name(folder) for folder in range(12)]
     assert all(len(row["threshold"]) == len(row["fmr"]) == len(row["tar"]) for row in people)
-    stamps = {file: file.stat().st_mtime_ns for file in out.rglob("*")}
-    second = evaluate(data.folder.url, None, HOW, on_plan=plans.append)
-    assert not second.new and len(plans) == 1 and second.folder == report.folder
-    assert {file: file.stat().st_mtime_ns for file in out.rglob("*")} == stamps
+
+
+def test_nothing_is_computed_twice(made: tuple[EvaluateReport, list[EvaluatePlan]]) -> None:
+    report, _ = made
+    stamps = {file: file.stat().st_mtime_ns for file in Path(report.folder).rglob("*")}
+    plans: list[EvaluatePlan] = []
+    second = evaluate(report.evaluation.dataset, None, HOW, on_plan=plans.append)
+    assert not second.new and plans == [] and second.folder == report.folder
+    assert {file: file.stat().st_mtime_ns for file in Path(report.folder).rglob("*")} == stamps
     assert second.text().startswith("Nothing has changed") and json.loads(second.json())["new"] is False
     assert json.loads(second.json())["figures"] == json.loads(report.json())["figures"]
 
 
-def test_what_was_left_half_written_is_made_anew(data: Dataset) -> None:
-    first = evaluate(data.folder.url, None, HOW)
-    whole = (Path(first.folder) / "report.json").read_bytes()
-    (Path(first.folder) / "report.json").unlink()
-    (Path(first.folder) / "draws.parquet").write_bytes(b"half")
-    again = evaluate(data.folder.url, None, HOW)
-    told, before = json.loads((Path(again.folder) / "report.json").read_bytes()), json.loads(whole)
-    assert again.new and told | {"seconds": 0} == before | {"seconds": 0}
-    assert pq.read_table(Path(again.folder) / "draws.parquet").num_rows == 100
+def test_what_was_left_half_written_is_made_anew(
+    made: tuple[EvaluateReport, list[EvaluatePlan]], tmp_path: Path
+) -> None:
+    whole = Path(made[0].folder)
+    half = tmp_path / "half"
+    shutil.copytree(whole, half)
+    (half / "report.json").unlink()
+    (half / "draws.parquet").write_bytes(b"half")
+    again = evaluate(made[0].evaluation.dataset, str(half), HOW)
+    same = {"seconds": 0, "code": 0}
+    told, before = (json.loads((place / "report.json").read_bytes()) for place in (half, whole))
+    assert again.new and told | same == before | same
+    assert (half / "draws.parquet").read_bytes() == (whole / "draws.parquet").read_bytes()
+    assert (half / "index.html").read_bytes() == (whole / "index.html").read_bytes()
 
 
 def test_other_settings_faces_and_lists_are_other_evaluations(data: Dataset, tmp_path: Path) -> None:
+    tables = data.faces(["face_id", "identity"])
+    ids = sorted((row["identity"], row["face_id"]) for table in tables for row in table.to_pylist())
     pairs = tmp_path / "pairs.csv"
-    ids = sorted(
-        (row["identity"], row["face_id"]) for t in data.faces(["face_id", "identity"]) for row in t.to_pylist()
-    )
-    lines = [f"{a[1]},{b[1]},{int(a[0] == b[0])}" for a in ids[:6] for b in ids[:6] if a < b]
-    pairs.write_text("\n".join(["a,b,same", *lines]) + "\n")
     listed = dataclasses.replace(JUDGE, pairs_file=str(pairs))
     freeze(data, "v1")
-    given = data.folder.url
-    made = [
-        evaluate(given, None, HOW),
-        evaluate(given, None, dataclasses.replace(HOW, judge=dataclasses.replace(JUDGE, folds=3))),
-        evaluate(given, None, dataclasses.replace(HOW, judge=listed)),
-        evaluate(f"{given}@v1", None, HOW),
-    ]
-    pairs.write_text("\n".join(["a,b,same", *lines[:-1]]) + "\n")
-    made.append(evaluate(given, None, dataclasses.replace(HOW, judge=listed)))
+
+    def key(judge: EvaluateConfig = JUDGE, shown: ShownConfig = HOW.shown, version: str = "") -> str:
+        return kept.key(subject(data.folder.url + version), judge, shown)
+
+    first = key()
+    keys = [first, key(dataclasses.replace(JUDGE, folds=3)), key(shown=ShownConfig()), key(version="@v1")]
+    for text in ("a,b,same\nx,y,1\n", "a,b,same\nx,y,0\n"):
+        pairs.write_text(text)
+        keys.append(key(listed))
     Ledger.of(data.folder).append([Decision(do="drop_face", faces=(ids[0][1],))])
-    made.append(evaluate(given, None, HOW))
-    assert len({report.folder for report in made}) == len(made) and all(report.new for report in made)
-    assert Path(made[3].folder).name.startswith("crowd-0.35-v1-") and made[3].evaluation.version == "v1"
-    assert (made[0].evaluation.faces, made[5].evaluation.faces) == (60, 59)
-    assert not (Path(made[2].folder) / "people.parquet").exists()
-    frozen = evaluate(f"{given}@v1", None, HOW)
-    assert not frozen.new, "a version is what it was, whatever is decided later"
+    keys.append(key())
+    assert len(set(keys)) == len(keys)
+    assert key(version="@v1") == keys[3], "a version is what it was, whatever is decided later"
+    place = kept.place(data.folder, subject(f"{data.folder.url}@v1"), first)
+    assert place.url == f"{data.folder.url}/evaluations/crowd-0.35-v1-{first[:8]}"
 
 
 def test_a_place_is_given(data: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "面影 out"
     first = evaluate(data.folder.url, str(out), HOW)
-    other = dataclasses.replace(HOW, judge=dataclasses.replace(JUDGE, identify=False))
+    other = dataclasses.replace(
+        HOW, judge=dataclasses.replace(JUDGE, identify=False, pairs_file=_pairs(data, tmp_path))
+    )
     second = evaluate(data.folder.url, str(out), other)
     assert first.folder == second.folder == str(out) and second.new and second.evaluation.identification == ()
+    assert "people.parquet" not in second.files and "draws.parquet" in second.files
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match="other files"):
         evaluate(data.folder.url, str(tmp_path / "mine"), HOW)
     assert [file.name for file in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def _pairs(data: Dataset, tmp_path: Path) -> str:
+    """Return a list of some pairs."""
+    rows = [row for table in data.faces(["face_id", "identity"]) for row in table.to_pylist()][:8]
+    lines = [
+        f"{a['face_id']},{b['face_id']},{int(a['identity'] == b['identity'])}"
+        for n, a in enumerate(rows)
+        for b in rows[n + 1 :]
+    ]
+    (tmp_path / "pairs.csv").write_text("\n".join(["a,b,same", *lines]) + "\n")
+    return str(tmp_path / "pairs.csv")
 
 
 def test_mlflow_has_figures_settings_and_files(data: Dataset, tmp_path: Path) -> None:
@@ -135,7 +168,11 @@ def test_mlflow_has_figures_settings_and_files(data: Dataset, tmp_path: Path) ->
 
 
 def test_a_store_that_is_away_stops_nothing(data: Dataset) -> None:
-    report = evaluate(data.folder.url, None, dataclasses.replace(HOW, tracking="http://127.0.0.1:9"))
+    judge = dataclasses.replace(JUDGE, identify=False)
+    shown = ShownConfig(pairs=0, worst=0)
+    report = evaluate(
+        data.folder.url, None, dataclasses.replace(HOW, judge=judge, shown=shown, tracking="http://127.0.0.1:9")
+    )
     assert report.new and len(report.warnings) == 1 and "does not take what is tracked" in report.text()
     with pytest.raises(ConfigError, match="cannot be tracked"):
         evaluate(data.folder.url, None, dataclasses.replace(HOW, tracking="ftp://x"))
@@ -161,29 +198,29 @@ def test_a_dataset_on_s3_has_its_evaluation_there(server: dict[str, str], addres
 
 
 def test_the_command_prints_one_object_and_the_plan_beside_it(data: Dataset, tmp_path: Path) -> None:
-    words = ["evaluate", data.folder.url, str(tmp_path / "out"), "--tracking", "off", "--replicates", "100", "--json"]
-    ran = subprocess.run([sys.executable, "-m", "omokage", *words], capture_output=True, text=True, check=True)
-    said = json.loads(ran.stdout)
-    assert said["folder"] == str(tmp_path / "out") and said["faces"] == 60 and "Plan: 60 faces" in ran.stderr
-    told = said["figures"]["auc"]
-    assert told["low"] <= told["value"] <= told["high"]
-    failed = subprocess.run(
-        [sys.executable, "-m", "omokage", "evaluate", str(tmp_path / "none"), "--json", "--tracking", "off"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert failed.returncode == 1 and "is no dataset" in json.loads(failed.stdout)["error"]
-    assert "Traceback" not in failed.stderr
-
-
-def test_settings_come_from_a_file_and_options_win(data: Dataset, tmp_path: Path) -> None:
     (tmp_path / "how.toml").write_text(to_toml(HOW))
     assert from_toml(EvaluateSettings, tmp_path / "how.toml") == HOW
     words = [data.folder.url, str(tmp_path / "out"), "--config", str(tmp_path / "how.toml"), "--folds", "4", "--json"]
-    said = json.loads(verb(words))
+    ran = subprocess.run(
+        [sys.executable, "-m", "omokage", "evaluate", *words], capture_output=True, text=True, check=True
+    )
+    said = json.loads(ran.stdout)
+    assert said["folder"] == str(tmp_path / "out") and said["faces"] == 60 and "Plan: 60 faces" in ran.stderr
+    assert said["figures"]["auc"]["low"] <= said["figures"]["auc"]["value"] <= said["figures"]["auc"]["high"]
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
-    assert report["config"]["folds"] == 4 and report["config"]["fmrs"] == [0.1, 0.01, 1e-6] and said["new"]
+    assert report["config"]["folds"] == 4 and report["config"]["fmrs"] == [0.1, 0.01, 1e-6]
+
+
+def test_what_is_wrong_is_said_before_any_work(data: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="is no dataset"):
+        evaluate(str(tmp_path / "none"), None, HOW)
+    with pytest.raises(DatasetError, match="has no version v9"):
+        evaluate(f"{data.folder.url}@v9", None, HOW)
+    with pytest.raises(ConfigError, match="no encoder is called"):
+        verb([data.folder.url, "--encoder", "sfaec", "--tracking", "off"])
+    with pytest.raises(ConfigError, match="fmrs must be rates"):
+        verb([data.folder.url, "--fmrs", "2", "--tracking", "off"])
+    assert not (Path(data.folder.url) / "evaluations").exists()
 
 
 def test_no_two_options_have_one_name() -> None:

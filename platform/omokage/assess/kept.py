@@ -42,7 +42,16 @@ def key(subject: Subject, config: EvaluateConfig, shown: ShownConfig) -> str:
     """
     files = {"pairs file": config.pairs_file, "gallery": config.gallery, "list of probes": config.probes}
     lists = {what: listed.read(place, what) if place else None for what, place in files.items()}
-    told: list[Any] = [FORMAT, __version__, subject.digest, plain(config), plain(shown), lists, subject.remarks]
+    told: list[Any] = [
+        FORMAT,
+        __version__,
+        subject.version,
+        subject.digest,
+        plain(config),
+        plain(shown),
+        lists,
+        subject.remarks,
+    ]
     return hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()
 
 
