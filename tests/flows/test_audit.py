@@ -10,12 +10,15 @@ import pytest
 from PIL import Image
 
 import biased
+import s3_server
 from omokage.assess.audited import AuditedConfig
 from omokage.assess.grouping import GroupConfig
 from omokage.cli.auditing import audit as verb
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate.bootstrap import BootstrapConfig
 from omokage.flows.audit import AuditFlowConfig, audit
+from omokage.ledger.version import freeze
+from omokage.storage import Folder
 
 PLOTS = {"rates", "cross_fmr", "spread", "similarity", "heat_map", "axes"}
 
@@ -79,6 +82,22 @@ def test_the_verb_tells_mlflow(data: str, tmp_path: Path, monkeypatch: pytest.Mo
     assert run.data.metrics["group_1_fmr"] == pytest.approx(told["rates"]["groups"][1]["fmr"]["value"])
     files = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert {"report.json", "index.html", "plots"} <= files and run.info.status == "FINISHED"
+
+
+def test_a_version_in_an_object_store_with_its_table_beside_it(
+    server: dict[str, str], address: None, tmp_path: Path
+) -> None:
+    s3_server.client(server).mkdir("audits")
+    made = biased.crowd(people=60, faces=5, near=1.0, chips=False)
+    freeze(made.write("s3://audits/面影"), "v1")
+    biased.groups_csv(tmp_path / "groups.csv", made)
+    Folder.at("s3://audits/tables").write("群 1.csv", (tmp_path / "groups.csv").read_bytes())
+    how = config(tmp_path, grouping=GroupConfig(groups="csv:s3://audits/tables/群 1.csv"))
+    report = audit("s3://audits/面影@v1", None, how)
+    assert re.fullmatch(r"s3://audits/面影/audits/crowd-0\.35-v1-[0-9a-f]{8}", report.out)
+    assert report.report["version"] == "v1" and report.report["verdicts"][0]["differ"]
+    assert len(Folder.at(report.out).names("plots")) == 2 * len(PLOTS)
+    assert audit("s3://audits/面影@v1", None, how).again
 
 
 def test_what_is_wrong_is_said_before_any_work(data: str, tmp_path: Path) -> None:

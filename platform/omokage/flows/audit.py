@@ -79,7 +79,7 @@ class AuditReport:
     def text(self) -> str:
         """Return the report for a person."""
         made = "nothing has changed since it was made" if self.again else f"{self.seconds:.1f} s"
-        return "\n".join([self.report["text"], "", *self.warnings, f"{Folder.at(self.out).place(PAGE)}: {made}"])
+        return "\n".join([self.report["text"], "", *self.warnings, f"{self.out}/{PAGE}: {made}"])
 
 
 def audit(address: str, out: str | None, config: AuditFlowConfig, on_progress: OnProgress = quietly) -> AuditReport:
@@ -103,7 +103,7 @@ def audit(address: str, out: str | None, config: AuditFlowConfig, on_progress: O
     if config.compare.umap:
         manifold.check()
     data, version = opened(address)
-    folder = Folder.at(out or _default(data, version, config, where))
+    folder = Folder.at(out) if out else _default(data, version, config, where)
     free(folder, "audit", data.head.source)
     vectors = encoded(data, config.encoder, None, config.encoding, on_progress) if config.encoder else None
     subject = opened_subject(address, vectors)
@@ -131,12 +131,13 @@ def _settings(config: AuditFlowConfig, where: Origin) -> list[Any]:
     return [asdict(config.grouping), asdict(config.compare), where.digest]
 
 
-def _default(data: Dataset, version: str | None, config: AuditFlowConfig, where: Origin) -> str:
+def _default(data: Dataset, version: str | None, config: AuditFlowConfig, where: Origin) -> Folder:
     """Return the folder of an audit of which nobody said where it goes."""
     encoder = load_spec(config.encoder).name if config.encoder else str(data.head.recipe["encoder"]["name"])
     name = re.sub(r"[^\w.-]+", "_", encoder).strip("._")[:LONGEST] or "encoder"
     told = [config.encoder, config.encoding.from_chips, *_settings(config, where)]
-    return data.folder.place("/".join([PLACE, "-".join([name, *([version] if version else []), _key(told)[:8]])]))
+    base = "-".join([name, *([version] if version else []), _key(told)[:8]])
+    return Folder(data.folder.files, data.folder.place(f"{PLACE}/{base}"))
 
 
 def _key(told: list[Any]) -> str:
