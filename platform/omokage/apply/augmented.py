@@ -26,6 +26,7 @@ import torch
 
 from omokage.apply import check, names
 from omokage.apply.asked import Asked
+from omokage.apply.claim import CLAIM, claim
 from omokage.apply.out import InBucket, OnDisk
 from omokage.apply.threads import side_by_side
 from omokage.augment.copies import Copies, CopiesConfig
@@ -36,9 +37,7 @@ from omokage.source import Source, unwritten, written
 from omokage.storage import Folder
 from omokage.vision import codec
 
-CLAIM: Final = "omokage-augment.json"
 PROVENANCE: Final = "omokage-augment.parquet"
-FORMAT: Final = "omokage augment 1"
 
 ROWS: Final = pa.schema(
     [
@@ -143,7 +142,7 @@ class _Augmenting:
         with check.stopped(f"the copies in {self._out.url}", "the same command goes on from here"):
             files: OnDisk | InBucket = OnDisk(self._out, link=False) if self._out.local else InBucket(self._out)
             with files.locked(), _one_thread():
-                self._claim(faces)
+                claim(self._out, self._said(faces))
                 done = self._write(files, faces, on_progress)
                 files.last()
         return AugmentReport(
@@ -188,42 +187,15 @@ class _Augmenting:
             faces[row["face_id"]] = _Face(row["face_id"], row["identity"], row["uri"], stem)
         return faces, {who: folder for who, folder in folder_of.items() if who != folder}
 
-    def _claim(self, faces: dict[str, _Face]) -> None:
-        """Make the folder that of these faces and settings, or check that it is.
-
-        Raises:
-            ConfigError: It holds something else.
-        """
+    def _said(self, faces: dict[str, _Face]) -> dict[str, Any]:
+        """Return what the tree is made of, and how."""
         every = "\n".join(sorted(face.path("") for face in faces.values()))
-        claim = {
-            "format": FORMAT,
+        return {
             "dataset": self._asked.data.folder.url,
             "version": self._asked.version,
             "faces": hashlib.sha256(every.encode()).hexdigest(),
             "settings": dataclasses.asdict(self._config),
         }
-        data = json.dumps(claim, ensure_ascii=False, indent=1).encode("utf-8", "surrogateescape")
-        if not self._out.exists(CLAIM):
-            if not self._out.empty():
-                raise ConfigError(f"{self._out.url} holds other files: give a new or empty folder")
-            self._out.write(CLAIM, data)
-            return
-        have = self._claimed()
-        different = [key for key in claim if have.get(key) != claim[key] and key not in ("dataset", "version")]
-        if different:
-            raise ConfigError(
-                f"{self._out.url} holds copies of other {' and '.join(different)}: give another folder, or remove it. "
-                f"It was made from {have.get('dataset')} with {json.dumps(have.get('settings'))}"
-            )
-
-    def _claimed(self) -> dict[str, Any]:
-        try:
-            found = json.loads(self._out.read(CLAIM))
-        except ValueError:
-            found = None
-        if not isinstance(found, dict) or found.get("format") != FORMAT:
-            raise ConfigError(f"{self._out.place(CLAIM)} is not ours: give a new or empty folder")
-        return found
 
     def _write(self, files: OnDisk | InBucket, faces: dict[str, _Face], on_progress: OnProgress) -> int:
         """Write what is not there, and last what all of it is; return of how many faces."""
