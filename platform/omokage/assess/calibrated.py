@@ -157,7 +157,7 @@ class Standard:
     def log_ratio(self, similarity: float) -> float | None:
         """Return the natural logarithm of the likelihood ratio; None where none is offered."""
         ratio = self.made.calibration.likelihood if self.made else None
-        return None if ratio is None else float(ratio.log_ratio(similarity))
+        return None if ratio is None else round(float(ratio.log_ratio(similarity)), 4)
 
     def between(self) -> str:
         """Return why nothing can be said of a similarity between the two thresholds."""

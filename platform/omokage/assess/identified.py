@@ -151,11 +151,11 @@ def person(
     return Person(
         identity=identity,
         answer=standard.answer(candidate.similarity),
-        similarity=candidate.similarity,
+        similarity=round(candidate.similarity, 6),
         log_likelihood_ratio=standard.log_ratio(candidate.similarity),
         faces=candidate.faces,
         above=candidate.above if standard.made else None,
-        mean_of_best=candidate.mean_of_best,
+        mean_of_best=round(candidate.mean_of_best, 6),
         face_id=face["face_id"],
         uri=face["uri"],
         path=path,
