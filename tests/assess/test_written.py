@@ -56,6 +56,16 @@ def test_a_result_is_a_report_a_page_and_plots(tmp_path: Path, roc: Plot) -> Non
     written.free(folder, "evaluation")  # and again
 
 
+def test_behind_a_url(roc: Plot) -> None:
+    folder = Folder.at("memory://results/面影")
+    written.free(folder, "audit")
+    written.write(folder, "audit", '{"a": 1}', document("audit"), {"roc": roc})
+    assert written.read(folder) == {"a": 1, "kind": "audit"} and folder.names("plots") == ["roc.png", "roc.svg"]
+    written.free(folder, "audit")
+    with pytest.raises(ConfigError, match="another kind"):
+        written.free(folder, "evaluation")
+
+
 def test_the_report_comes_last_and_an_old_one_goes_first(tmp_path: Path, roc: Plot, monkeypatch) -> None:
     folder = Folder.at(str(tmp_path / "out"))
     written.write(folder, "evaluation", "{}", document(), {})

@@ -95,6 +95,16 @@ def test_the_plot_of_similarities_is_a_histogram_of_the_pairs() -> None:
         assert off.max() * mine.sum() < 3.01  # so few pairs lie between two points of the curve
 
 
+def test_pairs_that_are_all_the_same_are_drawn_in_one_place() -> None:
+    label_N = np.repeat(np.arange(6), 3)
+    frame = plots.scores(verification(np.eye(6, dtype=np.float32)[label_N], label_N)).figure.axes[0]
+    for patch, place in ((frame.patches[0], 0), (frame.patches[2], 1)):
+        share, edges, _ = patch.get_data()
+        full = np.flatnonzero(share)
+        assert len(full) <= 2 and share.sum() == pytest.approx(1)
+        assert np.abs(edges[full] - place).max() < 0.011
+
+
 def test_a_legend_hides_nothing_however_many_names_it_has() -> None:
     vector_NE, label_N = crowd()
     keys = [str(label) for label in label_N]

@@ -37,7 +37,8 @@ def small(rate: float) -> str:
     """Return a rate that may be as small as one in millions."""
     if not math.isfinite(rate):
         return "not known"
-    return "0" if rate == 0 else f"{rate:.2g}" if rate >= 1e-3 else f"{rate:.1e}".replace("e-0", "e-")
+    # a real minus sign, after which no line is broken
+    return "0" if rate == 0 else f"{rate:.2g}" if rate >= 1e-3 else f"{rate:.1e}".replace("e-0", "e\N{MINUS SIGN}")
 
 
 def asked(rate: float) -> str:

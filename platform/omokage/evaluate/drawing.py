@@ -11,9 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from matplotlib import font_manager, rc_context
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
@@ -152,6 +154,17 @@ def plain_rates(axis: Axis) -> None:
     axis.set_major_locator(LogLocator(subs=(1,) if high / max(low, 1e-300) > 100 else (1, 2, 5), numticks=20))
     axis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}".replace("e-0", "e-")))
     axis.set_minor_formatter(NullFormatter())
+
+
+def scale(told_GG: NDArray[np.float64], log: bool) -> Normalize:
+    """Return a scale of colours so wide that what is nearly the same looks nearly the same."""
+    told = told_GG[np.isfinite(told_GG)]
+    if log and (told > 0).any():
+        least = float(told[told > 0].min())
+        return LogNorm(least, max(float(told.max()), 10 * least))
+    if log or not len(told):
+        return Normalize(0, 1)
+    return Normalize(float(told.min()), max(float(told.max()), float(told.min()) + 0.1))
 
 
 def colours() -> Iterator[str]:

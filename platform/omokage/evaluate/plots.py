@@ -7,13 +7,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from omokage.evaluate.audit import Audit
-from omokage.evaluate.drawing import COLOURS, Plot, colours, framed, legend, named_axes, plain_rates, shown, style
+from omokage.evaluate.drawing import (
+    COLOURS,
+    Plot,
+    colours,
+    framed,
+    legend,
+    named_axes,
+    plain_rates,
+    scale,
+    shown,
+    style,
+)
 from omokage.evaluate.identification import Identification
 from omokage.evaluate.manifold import Manifold
 from omokage.evaluate.people import People
@@ -26,6 +38,9 @@ RATES: Final = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.2, 0.5)
 
 LINES: Final = 300
 """Most people whose curves are drawn, spread evenly from the worst to the best."""
+
+GAP: Final = 0.02
+"""Of similarity: points of a curve that are so far apart have no pairs between them."""
 
 NUMBERED: Final = 12
 """Groups up to which a matrix has its numbers written in it."""
@@ -43,6 +58,7 @@ def roc(curves: Mapping[str, Verification]) -> Plot:
                 frame.plot(*zip(*points, strict=True), "o", color=colour, markersize=4)
         least = max(min(1 / found.impostor for found in curves.values()), 1e-9)
         frame.set(xscale="log", xlim=(least, 1), ylim=(0, 1.005))
+        plain_rates(frame.xaxis)
         legend(frame)
     return Plot(figure)
 
@@ -58,7 +74,8 @@ def det(curves: Mapping[str, Verification]) -> Plot:
             keep = (fmr_K > 0) & (fmr_K < 1) & (fnmr_K < 1)
             # no error among few pairs is drawn at the foot of the axis, not left out
             drawn = ndtri(fmr_K[keep]), ndtri(np.maximum(fnmr_K[keep], lowest / 2))
-            frame.plot(*drawn, color=colour, label=f"{shown(name)}: EER {found.eer:.2%}")
+            why = "" if keep.any() else ", no rates between none and all"
+            frame.plot(*drawn, color=colour, label=f"{shown(name)}: EER {found.eer:.2%}{why}")
         for set_ticks, bottom in ((frame.set_xticks, least), (frame.set_yticks, lowest)):
             ticks = [rate for rate in RATES if rate >= bottom * (1 - 1e-9)]
             set_ticks(ndtri(ticks), [f"{100 * rate:.4g}%" for rate in ticks])
@@ -88,24 +105,18 @@ def people(found: People) -> Plot:
         worst_P = several_P[np.argsort(found.auc_P[several_P], kind="stable")]
         some = worst_P[np.unique(np.linspace(0, len(worst_P) - 1, min(LINES, len(worst_P))).astype(int))]
         fmr_PT = np.maximum(found.fmr_PT, 1e-12)
-        frame.step(
-            fmr_PT[some].T,
-            found.tar_PT[some].T,
-            where="post",
-            color="#777777",
-            linewidth=0.6,
-            alpha=min(0.5, 20 / len(some)),
-        )
-        frame.plot([], [], color="#777777", linewidth=0.6, label=f"{len(some):,} of {len(worst_P):,} people")
+        thin: dict[str, Any] = {"color": "#777777", "linewidth": 0.6}
+        frame.step(fmr_PT[some].T, found.tar_PT[some].T, where="post", alpha=min(0.5, 20 / len(some)), **thin)
+        frame.plot([], [], label=f"{len(some):,} of {len(worst_P):,} people", **thin)
         mean_T = np.maximum(found.fmr_PT[several_P].mean(0), 1e-12), found.tar_PT[several_P].mean(0)
-        frame.plot(
-            *mean_T, color=COLOURS[0], linewidth=2, label=f"mean over people: AUC {found.auc_P[worst_P].mean():.4f}"
-        )
+        label = f"mean over people: AUC {found.auc_P[worst_P].mean():.4f}"
+        frame.step(*mean_T, where="post", color=COLOURS[0], linewidth=2, label=label)
         worst = worst_P[0]
         label = f"the worst: AUC {found.auc_P[worst]:.4f}"
         frame.step(fmr_PT[worst], found.tar_PT[worst], where="post", color=COLOURS[1], linewidth=1.5, label=label)
         seen = found.fmr_PT[found.fmr_PT > 0]
         frame.set(xscale="log", xlim=(max(seen.min(initial=1e-2), 1e-9), 1), ylim=(0, 1.005))
+        plain_rates(frame.xaxis)
         legend(frame)
     return Plot(figure)
 
@@ -122,7 +133,9 @@ def cmc(curves: Mapping[str, Identification]) -> Plot:
             if found.rank_one:
                 frame.vlines(1, found.rank_one.low, found.rank_one.high, color=colour, linewidth=3, alpha=0.5)
         deepest = max((len(found.cmc) for found in curves.values()), default=1)
-        frame.set(xlim=(0.5, max(deepest, 2) + 0.5))
+        low = min((found.rank_one.low for found in curves.values() if found.rank_one), default=0.0)
+        frame.set(xlim=(0.5, max(deepest, 2) + 0.5), ylim=(max(0, low - 0.1 * (1 - low) - 0.005), 1.005))
+        frame.xaxis.set_major_locator(MaxNLocator(integer=True))
         legend(frame)
     return Plot(figure)
 
@@ -142,6 +155,7 @@ def dir_curve(curves: Mapping[str, Identification]) -> Plot:
                     ends = 1 - point.fnir.high, 1 - point.fnir.low
                     frame.vlines(point.fpir, *ends, color=colour, linewidth=3, alpha=0.5)
         frame.set(xscale="log", xlim=(min(least, 0.5), 1), ylim=(0, 1.005))
+        plain_rates(frame.xaxis)
         legend(frame)
     return Plot(figure)
 
@@ -170,12 +184,12 @@ def scores(found: Verification, thresholds: Mapping[str, float] | None = None) -
 def _above(
     edges: NDArray[np.float64], threshold_K: NDArray[np.float64], rate_K: NDArray[np.float64], pairs: int
 ) -> NDArray[np.float64]:
-    """Return the share of pairs at or above each edge; between points of the curve pairs are spread evenly.
+    """Return the share of pairs at or above each edge; between near points of the curve pairs are spread evenly.
 
-    A single pair is where the curve has it, not spread over a gap in which there is none.
+    A single pair is where the curve has it, and so are pairs at the end of a gap in which there are none.
     """
-    one_K = np.append(np.diff(rate_K) * pairs < 1.5, False)  # from this point to the next, lower one
     lower_K = np.append(threshold_K[1:], threshold_K[-1])
+    one_K = (threshold_K - lower_K > GAP) | (np.append(np.diff(rate_K), 1) * pairs < 1.5)
     foot = np.nextafter(lower_K[one_K], 2)
     x = np.concatenate([threshold_K, foot])
     order = np.lexsort((np.concatenate([rate_K, rate_K[one_K]]), -x))
@@ -221,7 +235,7 @@ def matrix(names: Sequence[str], value_GG: Sequence[Sequence[float | None]], tit
         side = max(4.0, min(0.55 * len(names) + 2.5, 14))
         figure = Figure(figsize=(side + 1, side), dpi=120, layout="constrained")
         frame = figure.subplots()
-        norm = _scale(told_GG, log)
+        norm = scale(told_GG, log)
         image = frame.imshow(np.ma.masked_invalid(told_GG), cmap="Blues", norm=norm)
         if len(names) <= NUMBERED:
             for g, h in np.ndindex(*told_GG.shape):
@@ -234,17 +248,6 @@ def matrix(names: Sequence[str], value_GG: Sequence[Sequence[float | None]], tit
         if isinstance(norm, LogNorm):
             plain_rates(bar.ax.yaxis)
     return Plot(figure)
-
-
-def _scale(told_GG: NDArray[np.float64], log: bool) -> Normalize:
-    """Return a scale of colours so wide that what is nearly the same looks nearly the same."""
-    told = told_GG[np.isfinite(told_GG)]
-    if log and (told > 0).any():
-        least = float(told[told > 0].min())
-        return LogNorm(least, max(float(told.max()), 10 * least))
-    if log or not len(told):
-        return Normalize(0, 1)
-    return Normalize(float(told.min()), max(float(told.max()), float(told.min()) + 0.1))
 
 
 def heat_map(found: HeatMap, names: Sequence[str]) -> Plot:
