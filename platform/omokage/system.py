@@ -1,9 +1,12 @@
-"""Shared libraries of the operating system that the wheels do not carry."""
+"""What a command runs on: this program's own version, and shared libraries that the wheels do not carry."""
 
 import ctypes
+import subprocess
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
+import omokage
 from omokage.errors import SystemLibraryError
 
 OPENCV = {"libGL.so.1": "libgl1", "libgthread-2.0.so.0": "libglib2.0-0"}
@@ -11,6 +14,17 @@ OPENCV = {"libGL.so.1": "libgl1", "libgthread-2.0.so.0": "libglib2.0-0"}
 
 LIBRARIES = OPENCV | {"libEGL.so.1": "libegl1", "libGLESv2.so.2": "libgles2"}
 """The same with what the mediapipe package adds."""
+
+
+def code() -> dict[str, str | None]:
+    """Return the version of omokage and, in a checkout, its commit."""
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        said = ""
+    return {"omokage": omokage.__version__, "commit": said or None}
 
 
 def require(libraries: Iterable[str]) -> None:

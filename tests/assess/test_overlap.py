@@ -124,3 +124,7 @@ def test_a_training_whose_dataset_is_gone_is_told_by_places(tmp_path: Path) -> N
 def test_what_is_no_training_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds no training"):
         Training.at(str(tmp_path))
+
+
+def test_a_training_is_what_the_training_calls_one() -> None:
+    assert overlap.HEAD == runs.HEAD

@@ -10,10 +10,11 @@ from lessons import TINY, changed, crowd, parted, recipe
 from omokage import schema
 from omokage.errors import ConfigError, DatasetError
 from omokage.storage import Folder
+from omokage.system import code
 from omokage.train import run as runs
 from omokage.train.losses import LossConfig
 from omokage.train.optim import OptimConfig
-from omokage.train.run import Run, RunHead, code, differences, plain, table_bytes
+from omokage.train.run import Run, RunHead, differences, plain, table_bytes
 
 
 @pytest.fixture

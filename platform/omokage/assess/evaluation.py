@@ -172,8 +172,10 @@ class Evaluation:
         lines += _indented(self.failures.text()) if self.failures.failed else []
         if self.identification_withheld:
             lines.append(f"1:N: none: {self.identification_withheld}")
+        if self.identification:
+            lines.append(f"1:N, {self.searched}")
         for each in self.identification:
-            lines += [f"1:N, {self.searched}", *_indented(each.text())]
+            lines += _indented(each.text())
         return "\n".join(lines)
 
 

@@ -6,7 +6,7 @@ Shape key: N faces of the subject.
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,9 +15,14 @@ from omokage.assess.subject import Subject
 from omokage.errors import ConfigError, DatasetError, StorageError
 from omokage.sheet.words import count, visible
 from omokage.store import Dataset
-from omokage.train.run import HEAD, Run, RunHead
+
+if TYPE_CHECKING:
+    from omokage.train.run import RunHead
 
 Part = Literal["all", "train", "val", "test"]
+
+HEAD: Final = "run.json"
+"""The file that makes a folder a training: ``omokage.train.run``, which takes seconds to load."""
 
 KNOWN: Final = {"train": "learnt from", "val": "chose the best model by"}
 """Parts of a split whose people an encoder must not be judged by, and what it did with them."""
@@ -32,7 +37,7 @@ class Training:
 
     run: str
     """The training's folder."""
-    head: RunHead
+    head: "RunHead"
     split: pa.Table
     """``schema.SPLIT``, and sha256 of each picture; null where it is no longer known."""
     remarks: tuple[str, ...]
@@ -44,6 +49,8 @@ class Training:
         Raises:
             DatasetError: There is none, or it is damaged.
         """
+        from omokage.train.run import Run
+
         run = Run.at(place)
         head = run.head()
         if head is None:

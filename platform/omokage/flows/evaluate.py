@@ -24,9 +24,9 @@ from omokage.progress import OnProgress, quietly
 from omokage.sheet.words import visible
 from omokage.storage import Folder
 from omokage.store import Dataset
+from omokage.system import code
 from omokage.tracking import place as tracking_place
 from omokage.tracking.tracker import About, Tracker
-from omokage.train.run import code
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,6 +21,7 @@ from omokage.flows.tracked import finish, tell, tracker
 from omokage.ledger.version import Version, opened
 from omokage.progress import OnProgress, quietly
 from omokage.store import Dataset
+from omokage.system import code
 from omokage.tracking import place
 from omokage.train import run as runs
 from omokage.train import validate
@@ -139,7 +140,7 @@ def plan(dataset: str, run: Run, config: TrainConfig) -> Plan:
         version_sha256=Version.open(data, version).sha256 if version else None,
         generation=data.head.generation,
         split_sha256=sha256,
-        code=runs.code(),
+        code=code(),
         key=os.urandom(16).hex(),
         notes=(*parted.notes, *notes),
     )

@@ -15,18 +15,15 @@ import dataclasses
 import hashlib
 import io
 import json
-import subprocess
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-import omokage
 from omokage.errors import ConfigError, DatasetError
 from omokage.shards import verified
 from omokage.storage import Folder
@@ -239,17 +236,6 @@ def differences(old: RunHead, dataset: str, version: str | None, recipe: Recipe)
     now = {"dataset": dataset, "version": version} | _flat(plain(recipe))
     differ = [name for name in was | now if was.get(name, ABSENT) != now.get(name, ABSENT)]
     return "; ".join(f"{name} is {_say(was.get(name))} there and {_say(now.get(name))} here" for name in differ)
-
-
-def code() -> dict[str, str | None]:
-    """Return the version of omokage and, in a checkout, its commit."""
-    here = Path(__file__).parent
-    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        said = ""
-    return {"omokage": omokage.__version__, "commit": said or None}
 
 
 def _flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
