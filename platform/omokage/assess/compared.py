@@ -262,7 +262,7 @@ def _names(part: str, a: Evaluation, b: Evaluation) -> Iterator[tuple[str, str]]
 
 
 def _rate(rate: float) -> str:
-    return f"{rate:.0e}".replace("e-0", "e-") if rate < 0.01 else f"{rate:g}"
+    return f"{rate:.0e}".replace("e-0", "e-") if rate < 1e-3 else f"{rate:g}"
 
 
 def _warnings(a: Judged, b: Judged) -> Iterator[str]:

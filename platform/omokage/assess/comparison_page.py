@@ -55,7 +55,7 @@ def differences(found: Comparison) -> Plot:
 
 
 def _label(each: Difference) -> str:
-    return each.said if each.part == "1:1" else f"{each.said}, {each.part.removeprefix('1:N, ').split(' ')[0]}"
+    return each.said if each.part == "1:1" else f"{each.said}, of {each.part.removeprefix('1:N, ').split(' ')[0]}"
 
 
 def document(found: Comparison, plot: Mapping[str, Plot]) -> Document:
@@ -126,18 +126,17 @@ def _curves(plot: Mapping[str, Plot]) -> Section:
 
 
 def _made(found: Comparison) -> Section:
-    rows = tuple(
-        (
-            letter,
-            who.name,
-            str(who.encoder.get("sha256")),
-            f"{who.faces:,}",
-            f"{who.people:,}",
-            who.dataset,
-            who.place,
-            who.licence or "not known",
-        )
-        for letter, who in (("A", found.a), ("B", found.b))
+    both = (found.a, found.b)
+    rows: dict[str, list[str]] = {
+        "encoder": [who.name for who in both],
+        "sha256 of its weights": [str(who.encoder.get("sha256"))[:16] for who in both],
+        "licence of its weights": [who.licence or "not known" for who in both],
+        "faces": [f"{who.faces:,}" for who in both],
+        "people": [f"{who.people:,}" for who in both],
+        "dataset": [who.dataset for who in both],
+        "evaluation": [who.place for who in both],
+    }
+    return Section(
+        "How it was made",
+        (Table(("", "A", "B"), tuple((name, *cells) for name, cells in rows.items()), numbers=False),),
     )
-    head = ("", "encoder", "sha256", "faces", "people", "dataset", "evaluation", "licence of the weights")
-    return Section("How it was made", (Table(head, rows, numbers=False),))
