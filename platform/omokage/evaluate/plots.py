@@ -134,7 +134,7 @@ def cmc(curves: Mapping[str, Identification]) -> Plot:
                 frame.vlines(1, found.rank_one.low, found.rank_one.high, color=colour, linewidth=3, alpha=0.5)
         deepest = max((len(found.cmc) for found in curves.values()), default=1)
         low = min((found.rank_one.low for found in curves.values() if found.rank_one), default=0.0)
-        frame.set(xlim=(0.5, max(deepest, 2) + 0.5), ylim=(max(0, low - 0.1 * (1 - low) - 0.005), 1.005))
+        frame.set(xlim=(0.5, max(deepest, 2) + 0.5), ylim=(max(0, min(0.95, low - 0.1 * (1 - low))), 1.005))
         frame.xaxis.set_major_locator(MaxNLocator(integer=True))
         legend(frame)
     return Plot(figure)
