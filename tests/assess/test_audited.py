@@ -9,6 +9,7 @@ import pytest
 
 import biased
 from omokage.assess import audited as module
+from omokage.assess.audit_page import document, drawn
 from omokage.assess.audited import AuditedConfig, audited, failures, threshold, verdicts
 from omokage.assess.grouping import GroupConfig, grouped, origin
 from omokage.assess.subject import Subject, subject
@@ -162,3 +163,13 @@ def test_a_group_without_an_error_can_still_be_told_from_another(tmp_path: Path)
     gap = found.audit.gaps[0]
     assert found.audit.groups[0].fmr.value == 0 and gap.max_over_mean is None and gap.highest == biased.group(1)
     assert found.verdicts[0].differ and "no error at all" in gap.text()
+
+
+def test_an_encoder_that_tells_nobody_apart_gets_a_page_all_the_same(tmp_path: Path) -> None:
+    faces, groups = people(tmp_path, people=40, faces=4)
+    same = replace(faces, vector_NE=np.tile(faces.vector_NE[:1], (160, 1)))
+    found = audited(same, grouped(same, origin(GroupConfig(groups=groups)), 1, quietly), FEW, 1, quietly)
+    assert found.audit.fmr == 0 and found.audit.fnmr == 1 and "not even equal vectors match" in found.how
+    assert all(group.fmr is None and group.fnmr.value == 1 for group in found.audit.groups)
+    assert all(not verdict.differ for verdict in found.verdicts) and found.alike == ()
+    assert len(drawn(found)) == 6 and document(found, drawn(found)).sections

@@ -37,7 +37,7 @@ def config(tmp_path: Path, **more) -> AuditFlowConfig:
 
 def test_an_audit_is_a_folder_and_is_found_unchanged(data: str, tmp_path: Path) -> None:
     report = audit(data, None, config(tmp_path))
-    out = Path(report.out)
+    out = Path(report.folder)
     assert re.fullmatch(r"crowd-0\.35-[0-9a-f]{8}", out.name) and out.parent == Path(data) / "audits"
     plain = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert plain["kind"] == "audit" and plain["groups"]["faces_without_a_group"] == 5 and plain == report.report
@@ -54,8 +54,8 @@ def test_an_audit_is_a_folder_and_is_found_unchanged(data: str, tmp_path: Path) 
     assert name(4) in page and "differ by more than chance" in page and "What these figures show" in page
     stamp = (out / "report.json").stat().st_mtime_ns
     again = audit(data, None, config(tmp_path))
-    assert again.again and again.report == report.report and (out / "report.json").stat().st_mtime_ns == stamp
-    assert "nothing has changed" in again.text() and json.loads(again.json())["again"] is True
+    assert not again.new and again.report == report.report and (out / "report.json").stat().st_mtime_ns == stamp
+    assert "Nothing has changed" in again.text() and json.loads(again.json())["new"] is False
 
 
 def test_a_changed_table_is_audited_anew(data: str, tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_changed_table_is_audited_anew(data: str, tmp_path: Path) -> None:
     groups = tmp_path / "groups.csv"
     groups.write_text(groups.read_text(encoding="utf-8").replace(biased.group(0), "other"), encoding="utf-8")
     second = audit(data, str(tmp_path / "out"), how)
-    assert not second.again and second.report["key"] != first.report["key"]
+    assert second.new and second.report["key"] != first.report["key"]
     assert "other" in second.report["groups"]["names"]
 
 
@@ -76,7 +76,7 @@ def test_the_verb_tells_mlflow(data: str, tmp_path: Path, monkeypatch: pytest.Mo
     argv = [data, str(tmp_path / "out"), "--groups", groups, "--config", str(settings), "--fewest-people", "20"]
     told = json.loads(verb([*argv, "--json"]))
     assert told["settings"]["rates"]["fewest_people"] == 20 and told["settings"]["fmr"] == 0.01
-    assert told["out"] == str(tmp_path / "out") and told["kind"] == "audit" and not told["warnings"]
+    assert told["folder"] == str(tmp_path / "out") and told["kind"] == "audit" and not told["warnings"]
     client = mlflow.MlflowClient(store)
     (run,) = client.search_runs([client.get_experiment_by_name("omokage").experiment_id])
     assert run.data.metrics["group_1_fmr"] == pytest.approx(told["rates"]["groups"][1]["fmr"]["value"])
@@ -94,10 +94,10 @@ def test_a_version_in_an_object_store_with_its_table_beside_it(
     Folder.at("s3://audits/tables").write("群 1.csv", (tmp_path / "groups.csv").read_bytes())
     how = config(tmp_path, grouping=GroupConfig(groups="csv:s3://audits/tables/群 1.csv"))
     report = audit("s3://audits/面影@v1", None, how)
-    assert re.fullmatch(r"s3://audits/面影/audits/crowd-0\.35-v1-[0-9a-f]{8}", report.out)
+    assert re.fullmatch(r"s3://audits/面影/audits/crowd-0\.35-v1-[0-9a-f]{8}", report.folder)
     assert report.report["version"] == "v1" and report.report["verdicts"][0]["differ"]
-    assert len(Folder.at(report.out).names("plots")) == 2 * len(PLOTS)
-    assert audit("s3://audits/面影@v1", None, how).again
+    assert len(Folder.at(report.folder).names("plots")) == 2 * len(PLOTS)
+    assert not audit("s3://audits/面影@v1", None, how).new
 
 
 def test_what_is_wrong_is_said_before_any_work(data: str, tmp_path: Path) -> None:

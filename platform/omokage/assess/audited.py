@@ -259,10 +259,11 @@ def threshold(subject: Subject, config: AuditedConfig, threads: int | None) -> t
             f"{point.text()}, and there are {found.impostor:,}: ask for a higher --fmr, or give --threshold, as "
             "omokage calibrate finds it in other faces"
         )
-    return point.threshold, (
+    how = (
         f"threshold {point.threshold:.4f}, at which {point.counted_fmr:.2e} of all {found.impostor:,} pairs of "
         f"different people match (asked for: at most {config.fmr:g}); it was found in these very faces"
     )
+    return point.threshold, how + ("; not even equal vectors match there" if point.threshold > 1 else "")
 
 
 def verdicts(gaps: Sequence[Gap], wide: Spread) -> tuple[Verdict, ...]:

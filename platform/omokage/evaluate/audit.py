@@ -231,7 +231,9 @@ class _Counted:
         genuine = int(self.counts.genuine_UL[unit].sum())
         small = self._small(group, config)
         needed = math.ceil(SHOWN / fmr) if fmr else math.inf
-        few = f"{impostor:,} pairs of different people; the rate of all, {fmr:.1e}, would show in {needed:,}"
+        few = "no pair of different people matches, in whatever groups"
+        if fmr:
+            few = f"{impostor:,} pairs of different people; the rate of all, {fmr:.1e}, would show in {needed:,}"
         fmr_withheld = small or (few if impostor < needed else "")
         paired = int((faces_M > 1).sum())
         few = f"{paired} people with two faces or more, fewer than {config.fewest_people}"

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import posixpath
 import re
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -24,6 +25,7 @@ from omokage.ledger.version import opened
 from omokage.progress import OnProgress, quietly
 from omokage.storage import Folder
 from omokage.store import Dataset
+from omokage.system import code
 from omokage.tracking import place
 from omokage.tracking.tracker import About, Tracker
 from omokage.vision.encoder import load_spec
@@ -60,14 +62,15 @@ class AuditFlowConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditReport:
-    """An audit, and where it lies."""
+    """An audit, and where it is."""
 
-    out: str
-    again: bool
-    """Whether it was there already, made of the same faces with the same settings; nothing was computed then."""
+    folder: str
+    new: bool
+    """Whether it was made now; otherwise it was there, of the same faces and settings."""
+    tracked: str | None
     seconds: float
     warnings: tuple[str, ...]
-    """Of tracking."""
+    """Of tracking; those of the figures are the audit's remarks."""
     report: dict[str, Any]
     """What ``report.json`` holds."""
 
@@ -78,8 +81,13 @@ class AuditReport:
 
     def text(self) -> str:
         """Return the report for a person."""
-        made = "nothing has changed since it was made" if self.again else f"{self.seconds:.1f} s"
-        return "\n".join([self.report["text"], "", *self.warnings, f"{self.out}/{PAGE}: {made}"])
+        lines = [] if self.new else ["Nothing has changed since this audit was made: nothing was computed"]
+        lines += [self.report["text"], "", *(f"Note: {warning}" for warning in self.warnings)]
+        if self.report["licence"]:
+            lines.append(f"Licence of the encoder's weights: {self.report['licence']}")
+        if self.tracked:
+            lines.append(f"Tracked: {self.tracked}")
+        return "\n".join([*lines, f"{self.folder}/{PAGE}, {self.seconds:.1f} s"])
 
 
 def audit(address: str, out: str | None, config: AuditFlowConfig, on_progress: OnProgress = quietly) -> AuditReport:
@@ -110,19 +118,25 @@ def audit(address: str, out: str | None, config: AuditFlowConfig, on_progress: O
     key = _key([FORMAT, subject.digest, subject.encoder, subject.remarks, *_settings(config, where)])
     there = read(folder)
     if there is not None and there.get("key") == key:
-        return AuditReport(out=folder.url, again=True, seconds=0.0, warnings=(), report=there)
+        return _report(folder, there, config, began)
     found = audited(subject, grouped(subject, where, None, on_progress), config.compare, None, on_progress)
     plots = drawn(found)
     _write_table(folder, found)
-    report = json.dumps(found.plain() | {"key": key, "text": found.text()}, ensure_ascii=False)
-    write(folder, "audit", report, document(found, plots), plots)
-    warnings = _track(found, plots, folder, key, config)
+    report = found.plain() | {"key": key, "code": code(), "text": found.text()}
+    write(folder, "audit", json.dumps(report, ensure_ascii=False), document(found, plots), plots)
+    warnings = _track(found, plots, folder, key, config) if place.resolve(config.tracking) else ()
+    return replace(_report(folder, read(folder) or {}, config, began), new=True, warnings=warnings)
+
+
+def _report(folder: Folder, told: dict[str, Any], config: AuditFlowConfig, began: float) -> AuditReport:
+    store = place.resolve(config.tracking)
     return AuditReport(
-        out=folder.url,
-        again=False,
+        folder=folder.url,
+        new=False,
+        tracked=place.shown(store) if store else None,
         seconds=round(time.monotonic() - began, 3),
-        warnings=warnings,
-        report=read(folder) or {},
+        warnings=(),
+        report=told,
     )
 
 
@@ -162,6 +176,7 @@ def _write_table(folder: Folder, found: Audited) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     try:
+        folder.remove(REPORT)  # what is half written must not pass for the older one
         folder.write(TABLE, sink.getvalue())
     except OSError as error:
         raise WorkError(f"cannot write {folder.url}: {error.strerror or error}") from error
@@ -173,20 +188,24 @@ def _track(
     """Tell MLflow, and return what it did not take."""
     subject: Subject = found.subject
     about = About(
-        name=f"audit {folder.url.rstrip('/').rpartition('/')[2]}",
-        key=key,
+        name=f"{subject.encoder['name']} on {posixpath.basename(subject.given)}, {found.groups.source}",
+        key=key[:32],
         experiment=config.experiment,
         where=folder.url,
         dataset=subject.given,
         digest=subject.digest,
+        commit=code()["commit"] or "",
+        tags={"omokage.kind": "audit"},
         params={"encoder": subject.encoder, "groups": asdict(config.grouping), "compare": asdict(config.compare)},
     )
     telling = Tracker.start(config.tracking, about)
-    telling.log(0, _metrics(found))
-    for name in (REPORT, PAGE):
-        telling.file(name, folder.read(name))
-    for name, plot in plots.items():
-        telling.file(f"{PLOTS}/{name}.png", plot.png())
+    try:
+        telling.log(0, _metrics(found))
+        for name in (REPORT, PAGE, *(f"{PLOTS}/{plot}.png" for plot in plots)):
+            telling.file(name, folder.read(name))
+    except BaseException as error:
+        telling.broken_off(error)
+        raise
     telling.end("FINISHED")
     return tuple(telling.warnings)
 
