@@ -1,7 +1,9 @@
 """What an encoder would see of a face, cut out of the chip that is stored of it.
 
 A chip and a crop are both cut out of the picture by the face's landmarks, so that one is a turn, scale and shift of the
-other. What lies outside the chip is lost: an encoder that wants to see more of a head than the chip shows gets black.
+other. What lies outside the chip is lost: an encoder that wants to see more of a head than the chip shows gets the
+chip's outermost pixels, repeated. SFace, given framings that it was not trained on, then has vectors with a mean cosine
+to those of the pictures of 0.997 (1 % outside), 0.97 (9 %) and 0.95 (36 %); with black it is 0.993, 0.97 and 0.86.
 
 Pixel convention: that of ``geometry``.
 
@@ -86,7 +88,7 @@ class Recut:
         """
         if self.whole:
             return square(chip_CC3, self.crop.size)
-        cut = geometry.warp(chip_CC3, self.matrix(landmarks_52, box_4), self.crop.template.size)
+        cut = geometry.warp(chip_CC3, self.matrix(landmarks_52, box_4), self.crop.template.size, "edge")
         return square(cut, self.crop.size)
 
     def matrix(self, landmarks_52: NDArray[np.floating], box_4: NDArray[np.floating]) -> NDArray[np.float64]:
