@@ -226,8 +226,8 @@ class _Job:
         outside, enlarged = _lacking(recut, self.data)
         if outside >= 0.01:
             yield (
-                f"{outside:.0%} of what {self.spec.name} wants to see of a face lies outside the chips, whose edges are "
-                "repeated there: its figures are worse than after an ingest with it"
+                f"{outside:.0%} of what {self.spec.name} wants to see of a face lies outside the chips, whose edges "
+                "are repeated there: its figures are worse than after an ingest with it"
             )
         if enlarged >= 1.1:
             yield f"the chips are enlarged {enlarged:.1f} times for {self.spec.name}, which wants finer ones"
