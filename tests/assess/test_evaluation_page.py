@@ -239,6 +239,8 @@ def test_a_page_of_what_little_there_is(made: judged.Judged, tmp_path) -> None:
         warnings=(),
     )
     folder = Folder.at(str(tmp_path / "few"))
+    judged.put(few, dataclasses.replace(made.shown, worst=()), folder)
+    assert "not the listed pairs alone" in Read(folder.read("index.html").decode()).text
     judged.put(few, Examples(), folder)
     read = Read(folder.read("index.html").decode())
     assert {"roc", "det", "scores", "precision-recall"} == set(evaluation_page.plots(few))

@@ -29,7 +29,7 @@ LIMITS: Final = (
     "How the encoder does on other people, cameras, ages, light or poses. The intervals tell by how much the figures "
     "would move had other people like these been looked at, and nothing of people unlike these.",
     "Whether the names are right. A person with two names is counted as a false match, a stranger in a folder as a "
-    "false non-match: look at the pairs below, let omokage find propose, decide, and evaluate the version.",
+    "false non-match: look at the pairs above, let omokage find propose, decide, and evaluate the version.",
     "What a similarity means for one pair. It is a cosine and no probability; a threshold holds for this encoder "
     "alone. omokage calibrate gives one for a stated false match rate, with its interval.",
     "Whether groups of people fare alike: omokage audit tells.",
@@ -81,13 +81,13 @@ def document(found: Evaluation, plots: Mapping[str, Plot], examples: Examples) -
     pictures = {each: plot.png() for each, plot in plots.items()}
     parts = (
         Section("The figures", tuple(_headline(found))),
+        Section("Pairs to look at", tuple(_pairs(found, examples))),
         Section("1:1, are these two one person?", tuple(sections.one_to_one(found, pictures))),
         Section("Of pairs that match, how many are right?", tuple(sections.precision(found, pictures))),
         Section("Thresholds tried on other people", tuple(sections.folds(found))),
         Section("Person by person", tuple(sections.people(found, pictures, examples))),
         Section("1:N, who in the gallery is this?", tuple(sections.one_to_many(found, pictures))),
         Section("Pictures that gave no face", tuple(sections.failures(found))),
-        Section("Pairs to look at", tuple(_pairs(examples))),
         Section("What was evaluated", tuple(_origin(found, examples))),
         Section("What these figures do not show", (Points(LIMITS),)),
     )
@@ -162,19 +162,20 @@ def _headline_of(found: Identification) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _pairs(examples: Examples) -> Iterator[Block]:
+def _pairs(found: Evaluation, examples: Examples) -> Iterator[Block]:
+    listed = "All faces were looked at here, not the listed pairs alone." if found.people is None else ""
     if examples.impostor:
         yield Pairs(
             "Different people who look most alike",
             "Their most similar pair, for each two people. One person with two names, relatives and lookalikes are "
-            "here: all of them are counted as different people in every figure above.",
+            f"here. {listed or 'All of them are counted as different people in every figure.'}",
             examples.impostor,
         )
     if examples.genuine:
         yield Pairs(
             "One person who looks least alike",
             "The least similar pair of each person. Strangers in a folder, hard pictures and many years between two "
-            "pictures are here: all of them are counted as one person in every figure above.",
+            f"pictures are here. {listed or 'All of them are counted as one person in every figure.'}",
             examples.genuine,
         )
 

@@ -34,7 +34,7 @@ READING: Final[dict[str, tuple[str, str]]] = {
     "scores": (
         "How many pairs of one person and of different people have each similarity",
         "How alike pairs are; the scale is logarithmic. Where the two overlap no threshold is right for all pairs. "
-        "Different people far to the right are most often one person with two names: look at the pairs below.",
+        "Different people far to the right are most often one person with two names: look at the pairs above.",
     ),
     "precision-recall": (
         "Precision over recall",
