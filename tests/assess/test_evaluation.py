@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from album import Album, Face, crowd
 
+from album import Album, Face, crowd
 from omokage.assess.evaluate_config import EvaluateConfig
 from omokage.assess.evaluation import Evaluation
 from omokage.assess.judge import evaluation
@@ -169,6 +169,16 @@ def test_two_people_are_judged_as_far_as_that_goes(tmp_path: Path) -> None:
     assert found.folds is None and "4 people" in found.folds_withheld and "no cross-validation" in found.text()
     assert found.verification.impostor == 9 and found.verification.points[-1].tar is None
     assert json.loads(found.json())["folds"] is None
+
+
+def test_intervals_of_few_people_are_said_to_be_too_narrow(tmp_path: Path) -> None:
+    album = crowd(people=34, faces=1)
+    album.faces += [dataclasses.replace(f, uri=f"{f.uri}b", file=f"{f.uri}b") for f in album.faces[:29]]
+    _, few = judged(album, tmp_path / "few")
+    assert any(text.startswith("only 29 people have pairs of their own") for text in few.warnings)
+    album.faces += [dataclasses.replace(f, uri=f"{f.uri}b", file=f"{f.uri}b") for f in album.faces[29:30]]
+    _, enough = judged(album, tmp_path / "enough")
+    assert not any("too narrow" in text for text in enough.warnings)
 
 
 def test_a_vector_of_nan_is_left_out_and_counted(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+import album
 import s3_server
 from crowd import Crowd
 from omokage.assess import kept
@@ -209,6 +210,21 @@ def test_the_command_prints_one_object_and_the_plan_beside_it(data: Dataset, tmp
     assert said["figures"]["auc"]["low"] <= said["figures"]["auc"]["value"] <= said["figures"]["auc"]["high"]
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     assert report["config"]["folds"] == 4 and report["config"]["fmrs"] == [0.1, 0.01, 1e-6]
+
+
+@pytest.mark.parametrize("odd", ["equal", "rich"])
+def test_faces_that_show_little_have_a_page_all_the_same(tmp_path: Path, odd: str) -> None:
+    """All vectors the same; and everybody with one face but for one person. There are no chips, either."""
+    made = album.crowd(people=6, faces=4 if odd == "equal" else 1)
+    if odd == "equal":
+        made.faces = [dataclasses.replace(face, vector=[1.0, 0.0]) for face in made.faces]
+    else:
+        made.faces.append(dataclasses.replace(made.faces[0], uri="again.jpg", file="another"))
+    report = evaluate(made.write(str(tmp_path / "data")).folder.url, None, HOW)
+    said = json.loads((Path(report.folder) / "report.json").read_text(encoding="utf-8"))
+    assert said["verification"]["auc"] == (0.5 if odd == "equal" else 1.0)
+    page = (Path(report.folder) / "index.html").read_text(encoding="utf-8")
+    assert all(warning.partition(":")[0] in page for warning in said["warnings"]) and len(said["warnings"]) == 2
 
 
 def test_what_is_wrong_is_said_before_any_work(data: Dataset, tmp_path: Path) -> None:

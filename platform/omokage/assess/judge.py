@@ -31,12 +31,17 @@ from omokage.evaluate.people import People, PeopleSummary, people
 from omokage.evaluate.precision_recall import precision_recall
 from omokage.evaluate.verification import Verification
 from omokage.progress import OnProgress, quietly
+from omokage.sheet.words import count
 
 Ints = NDArray[np.int64]
 
 EVEN: Final = 0.5
 """Share of pairs of one person that accuracy is told for: of all pairs one in thousands is, and who says "different"
 to all would be right."""
+
+
+FEW: Final = 30
+"""People with pairs of their own below which drawing them anew gives intervals that are too narrow."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,6 +156,7 @@ class _Judge:
         thresholds = [point.threshold for point in found.points if point.threshold is not None]
         with self._part("people"):
             curves = self._named(people(vector_NE, label_N, thresholds, found, self.threads))
+        self._warn_of_few(int((curves.faces_P > 1).sum()))
         with self._part("intervals"):
             told = bootstrap.intervals(vector_NE, label_N, found, self.config.bootstrap, self.threads)
         return OneToOne(
@@ -182,6 +188,8 @@ class _Judge:
             fold_L = mine.fold_L
             parts = [steps_of(score_L[fold_L == fold], mine.pairs.same_L[fold_L == fold]) for fold in np.unique(fold_L)]
             folds, withheld = self._folds(lambda: parts)
+        genuine = mine.pairs.a_L[mine.pairs.same_L]
+        self._warn_of_few(len(np.unique(label_N[genuine])))
         people_of = np.unique(label_N[np.concatenate([mine.pairs.a_L, mine.pairs.b_L])])
         return OneToOne(
             pairs=f"{len(mine.pairs):,} pairs of {place}",
@@ -195,6 +203,14 @@ class _Judge:
             intervals=self._keyed(told, people_of),
             failures=listed.failures(found, *mine.failed, mine.pictures),
         )
+
+    def _warn_of_few(self, people: int) -> None:
+        """Say so where too few people have pairs of their own."""
+        if people < FEW:
+            self.warnings.append(
+                f"only {count(people, 'person has', 'people have')} pairs of their own: intervals from drawing so few "
+                f"anew are too narrow; {FEW} people are the least, hundreds are better"
+            )
 
     def _folds(self, parts: Callable[[], Sequence[Steps]]) -> tuple[Folds | None, str]:
         """Return the figures by cross-validation, or why there are none."""
