@@ -48,14 +48,12 @@ def encoded(crowd: tuple[NDArray, NDArray, NDArray], noise: float, seed: int) ->
     return (vector_NE / np.linalg.norm(vector_NE, axis=1, keepdims=True)).astype(np.float32)
 
 
-def judged(
-    vector_NE: NDArray[np.float32], label_N: NDArray, name: str = "A", ids: str = "face", **config: object
-) -> Judged:
-    """Return the evaluation of vectors."""
+def subject_of(vector_NE: NDArray[np.float32], label_N: NDArray, name: str = "A", ids: str = "face") -> Subject:
+    """Return people with such vectors."""
     faces = [f"{ids} {n:04d}" for n in range(len(label_N))]
     names = tuple(f"person {n:03d}" for n in range(label_N.max() + 1))
     table = pa.table({"face_id": faces, "uri": faces, "sha256": faces, "identity": [names[n] for n in label_N]})
-    subject = Subject(
+    return Subject(
         dataset="/d",
         version=None,
         encoder={"name": name, "sha256": "0" * 64, "dim": vector_NE.shape[1]},
@@ -70,8 +68,15 @@ def judged(
         failed_uri_F=(),
         remarks=(),
     )
+
+
+def judged(
+    vector_NE: NDArray[np.float32], label_N: NDArray, name: str = "A", ids: str = "face", **config: object
+) -> Judged:
+    """Return the evaluation of vectors."""
     settings = {"bootstrap": DRAWS, "fmrs": (0.1, 0.01), "identify": False, "folds": 2} | config
-    return Judged.of(f"/d/evaluations/{name}", evaluation(subject, EvaluateConfig(**settings), threads=1))
+    found = evaluation(subject_of(vector_NE, label_N, name, ids), EvaluateConfig(**settings), threads=1)
+    return Judged.of(f"/d/evaluations/{name}", found)
 
 
 def told(found: Comparison, name: str, part: str = "1:1") -> Difference:
@@ -158,7 +163,7 @@ def test_equal_encoders_are_told_apart_about_as_often_as_is_said() -> None:
 
 
 def test_one_encoder_twice_is_the_same() -> None:
-    crowd = people(20, 3, 5)
+    crowd = people(40, 3, 5)
     one = judged(encoded(crowd, 0.7, 1), crowd[2])
     found = compared(one, one)
     assert {each.verdict for each in found.differences} == {"the same"}
@@ -198,6 +203,13 @@ def test_other_people_faces_pairs_and_draws_are_not_paired(tmp_path: Path) -> No
 
 
 PAIRS = next(field.name for field in dataclasses.fields(EvaluateConfig) if field.name.startswith("pairs"))
+
+
+def test_weights_that_are_fed_otherwise_are_another_encoder_of_the_same_faces() -> None:
+    crowd = people(4, 2, 0)
+    one = subject_of(encoded(crowd, 0.5, 0), crowd[2])
+    other = dataclasses.replace(one, encoder=one.encoder | {"pixels": ["BGR", 1.0]})
+    assert one.digest != other.digest and one.faces_digest == other.faces_digest
 
 
 def test_a_rate_that_one_does_not_show() -> None:

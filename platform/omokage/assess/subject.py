@@ -81,7 +81,8 @@ class Subject:
     @property
     def digest(self) -> str:
         """SHA-256 of everything that figures can depend on: the faces, whose they are, what failed, what encoded."""
-        told = hashlib.sha256(str(self.encoder.get("sha256")).encode())
+        # the weights alone do not tell: they may be fed otherwise
+        told = hashlib.sha256(json.dumps(self.encoder, sort_keys=True, default=str).encode())
         for column in (*(self.faces[name].to_pylist() for name in ("face_id", "identity")), self.failed_uri_F):
             told.update(f"{len(column)}\n".encode())
             told.update("\n".join(column).encode(errors="surrogatepass"))
