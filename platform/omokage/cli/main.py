@@ -129,7 +129,7 @@ def _interrupt(*_: object) -> None:
 
 
 def _help() -> str:
-    lines = [f"  {name:<9}{(verb.__doc__ or '').splitlines()[0]}" for name, verb in VERBS.items()]
+    lines = [f"  {name:<10}{(verb.__doc__ or '').splitlines()[0]}" for name, verb in VERBS.items()]
     return "\n".join(
         [
             "omokage: face data sets and face models, from folders of pictures",
