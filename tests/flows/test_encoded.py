@@ -157,6 +157,8 @@ def test_an_exported_model_sees_the_very_chips(tmp_path):
     model = str(tmp_path / "out" / "model.onnx")
     with pytest.raises(ConfigError, match="say it with --align"):
         encoded(data, model)
+    with pytest.raises(ConfigError, match="give align, too"):
+        EncodedConfig(padding=0.1)
     found = encoded(data, model, config=EncodedConfig(align="dlib", padding=0.1, runtime="onnxruntime"))
     assert found.made == 16 and found.encoder == origin(load_spec(model)) and found.dim == 16
     assert encoded(data, model, config=EncodedConfig(align="dlib", padding=0.1)).files == found.files

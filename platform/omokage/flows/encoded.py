@@ -7,7 +7,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ import ray.data
 from omokage import schema
 from omokage.assess import encoded as kept
 from omokage.assess.encoded import CUT, PLACE, Encoded, EncodedHead, place_of, read_part, write_part
-from omokage.errors import DatasetError
+from omokage.errors import ConfigError, DatasetError
 from omokage.flows import chosen, cluster, pipeline, workers
 from omokage.flows.cluster import ClusterConfig
 from omokage.flows.workers import Workers
@@ -53,11 +53,18 @@ class EncodedConfig:
     from_chips: bool = False
     """Make vectors of the chips also where the dataset has vectors of this encoder, which were made of the pictures: so
     that two encoders are compared on the very same pixels."""
-    align: str | None = None
+    align: Literal["arcface", "dlib", "margin"] | None = None
     """Template of the chips, where the dataset does not know it."""
     padding: float | None = None
-    """Of that template, as a share of a chip's side."""
+    """Of that template, as a share of a chip's side, 0 to 4; only with align."""
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
+
+    def __post_init__(self) -> None:
+        """Reject what frames no chip."""
+        if self.padding is not None and self.align is None:
+            raise ConfigError("padding is that of a template: give align, too")
+        if self.align is not None:
+            Template(name=self.align, padding=self.padding or 0.0)
 
 
 def encoded(
@@ -291,6 +298,6 @@ class Recoder:
             taken = part["embedding"].take(at.drop_null())
             vectors_ND[row] = schema.vectors(schema.whole(taken), vectors_ND.shape[1])
             new_N[row] = False
-        vectors_ND[new_N] = self.recode(faces.filter(pa.array(new_N)))
+        vectors_ND[new_N] = self.recode(faces.filter(pa.array(new_N)) if lent else faces)  # a filter copies the chips
         write_part(self.out, name, ids, schema.fixed(vectors_ND))
         return int(new_N.sum())
