@@ -107,6 +107,7 @@ def test_people_in_and_not_in_the_gallery(calibrated, probes, undisturbed, tmp_p
     report = ran.report
     assert (report["pictures"], report["faces"], report["people"]) == (16, 15, 5) and report["results"] == []
     assert report["reasons"] == {"none_found": 1, "not_a_picture": 1} and sum(report["answers"].values()) == 15
+    assert not any("gallery has" in warning for warning in report["basis"]["warnings"])
     assert report["chance"] == pytest.approx(1 - 0.99 ** report["enrolled"])
     with out.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -136,6 +137,7 @@ def test_one_picture_is_answered_with_its_evidence(calibrated, pictures, undistu
     assert ran.status == 0, ran.err
     lines = ran.out.splitlines()
     assert ": match" in lines[0] and "Jane" in lines[1] and "THE SAME FILE" in lines[1] and "04-2.jpg" in lines[1]
+    assert "1 face searched for in pictures that the gallery has, too" in ran.out
     assert "log LR" in lines[1] and "%" not in lines[1] and "Calibrated on 5 people" in ran.out
 
 
@@ -143,17 +145,22 @@ def test_a_stopped_folder_is_gone_on_with(calibrated, probes, undisturbed, tmp_p
     monkeypatch.setattr("omokage.stages.read.PICTURES_AT_ONCE", 2)
     monkeypatch.setattr(flow, "TOGETHER", 2)
 
-    def stop(done: int, of: int, what: str = "") -> None:
-        if done >= 8:
-            raise KeyboardInterrupt
+    def stop_at(end: int):
+        def stop(done: int, of: int, what: str = "") -> None:
+            if done >= end:
+                raise KeyboardInterrupt
+
+        return stop
 
     where, out = (str(probes), str(undisturbed), IdentifyConfig()), tmp_path / "out.csv"
     with pytest.raises(KeyboardInterrupt):
-        identify(*where, str(out), stop)
+        identify(*where, str(out), stop_at(8))
     assert not out.exists()
     seen_done: list[int] = []
-    again = identify(*where, str(out), lambda done, of, what="": seen_done.append(done))
-    assert seen_done == [8, 12, 16]
+    with pytest.raises(KeyboardInterrupt):  # all is answered, and the file has not its name yet
+        identify(*where, str(out), lambda done, *rest: (seen_done.append(done), stop_at(16)(done, *rest)))
+    assert seen_done == [8, 12, 16] and not out.exists()
+    again = identify(*where, str(out))
     plain = identify(*where, str(tmp_path / "plain.csv"))
     assert out.read_bytes() == (tmp_path / "plain.csv").read_bytes()
     assert (again.answers, again.reasons, again.pictures) == (plain.answers, plain.reasons, 16)
@@ -195,6 +202,8 @@ def test_what_stops_the_command_is_said(probes, undisturbed, tmp_path):
         identify(str(tmp_path / "gone"), str(undisturbed), IdentifyConfig())
     with pytest.raises(DatasetError, match="is no dataset"):
         identify(picture, str(tmp_path), IdentifyConfig())
+    with pytest.raises(ConfigError, match="lies among the pictures"):
+        identify(str(probes), str(undisturbed), IdentifyConfig(), str(probes / "out" / "answers.csv"))
     with pytest.raises(ConfigError, match="top must be at least 1"):
         IdentifyConfig(top=0)
     held.kept(tmp_path / "other.json")

@@ -1,7 +1,7 @@
 """Who is shown in pictures, by a gallery: what is answered, what speaks for it, and why not."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
@@ -122,8 +122,15 @@ class Searched:
             yield from (f"  {person.text()}" for person in probe.people)
 
 
-def answered(face: FaceSeen, people: tuple[Person, ...], standard: Standard) -> Probe:
-    """Return what is said of a face: by the most similar person, who decides."""
+def answered(face: FaceSeen, people: Sequence[Person], top: int, standard: Standard) -> Probe:
+    """Return what is said of a face: by the most similar person, who decides.
+
+    Args:
+        face: The face.
+        people: Whom it is like, the most similar first; two, where there are two.
+        top: How many of them are told.
+        standard: What similarities are held against.
+    """
     told = standard.answer(people[0].similarity)
     also = sum(person.answer == "match" for person in people[1:])
     why = ""
@@ -132,7 +139,7 @@ def answered(face: FaceSeen, people: tuple[Person, ...], standard: Standard) -> 
     elif also:
         others = "another person matches" if also == 1 else f"{also} other people match"
         why = f"{others}, too: look-alikes, or one person under several names"
-    return Probe(face=face, answer=NOBODY if told == "no match" else told, why=why, people=people)
+    return Probe(face=face, answer=NOBODY if told == "no match" else told, why=why, people=tuple(people[:top]))
 
 
 def person(
@@ -218,6 +225,7 @@ class IdentifyReport:
         if self.chance is not None and self.chance >= 0.005:
             yield (
                 f"Note: the threshold is for two faces. Among {count(self.enrolled, 'face')} a stranger meets somebody "
-                f"by chance in up to {self.chance:.0%} of searches: look at the faces before you believe a match"
+                f"by chance in up to {self.chance:.0%} of searches (calibrated to an FMR of {0.01 / self.enrolled:.0e} in "
+                "1% of them): look at the faces before you believe a match"
             )
         yield from self.basis.lines()

@@ -22,6 +22,7 @@ from omokage.assess.identified import Found, IdentifyReport, Searched
 from omokage.errors import ConfigError
 from omokage.flows.look import Seen, Sight, looking, seen
 from omokage.progress import OnProgress, quietly
+from omokage.sheet.words import count
 from omokage.source import Source, entry, listed, resolver, written
 from omokage.storage import Folder
 from omokage.vision.origin import origin
@@ -74,6 +75,7 @@ def identify(
     """
     began = time.perf_counter()
     root, listing = _listing(pictures)
+    _check_apart(pictures, csv_file)
     enrolled = Enrolled.at(gallery)
     sight = Sight.like(enrolled.data, config.encoder)
     standard = calibrated.standard(sight.spec, origin(sight.spec), config.encoder, config.calibration)
@@ -125,7 +127,8 @@ class _Task:
         """Yield what is said of each picture."""
         pictures = list(rows)
         vector_QE = np.concatenate([np.zeros((0, self.sight.spec.dim), np.float32), *(p.vector_FE for p in pictures)])
-        candidates = self.enrolled.candidates(vector_QE, self.top, self.floor)
+        # two at least, to know whether somebody else matches, too
+        candidates = self.enrolled.candidates(vector_QE, max(2, self.top), self.floor)
         for picture in pictures:
             probes = []
             boxes = zip(picture.box_F4.tolist(), picture.score_F.tolist(), strict=True)
@@ -144,7 +147,7 @@ class _Task:
                             best["sha256"] == picture.sha256,
                         )
                     )
-                probes.append(identified.answered(face, tuple(people), self.standard))
+                probes.append(identified.answered(face, people, self.top, self.standard))
             yield Searched(picture=picture.uri, path=self.path(picture.uri), reason=picture.reason, faces=tuple(probes))
 
     def report(self, source: str, counts: Counter[str], runtime: str) -> IdentifyReport:
@@ -152,6 +155,11 @@ class _Task:
         enrolled, standard = self.enrolled, self.standard
         basis = Basis.of(origin(self.sight.spec), self.sight.find.recipe(), runtime, standard, self.sight.licences())
         warnings = list(basis.warnings)
+        if counts["same file"]:
+            warnings.append(
+                f"{count(counts['same file'], 'face')} searched for in pictures that the gallery has, too: that such a "
+                "face is found says nothing of how well people are found"
+            )
         if enrolled.nobody:
             warnings.append(f"{enrolled.nobody:,} faces of the gallery have no identity: nobody is found by them")
         if enrolled.unusable:
@@ -175,11 +183,25 @@ class _Task:
         )
 
 
+def _check_apart(pictures: str, csv_file: str | None) -> None:
+    """Check that answers are not written among the pictures, which are only read.
+
+    Raises:
+        ConfigError: They would be.
+    """
+    if csv_file is None:
+        return
+    place, out = Folder.at(pictures), Folder.at(csv_file)
+    if place.kind() == "directory" and out.within(place):
+        raise ConfigError(f"{csv_file} lies among the pictures of {pictures}, which are only read: give another place")
+
+
 def _counted(found: list[Searched]) -> Counter[str]:
     probes = [probe for each in found for probe in each.faces]
     counts = Counter({"pictures": len(found), "faces": len(probes)})
     counts.update(f"answer {probe.answer}" for probe in probes)
     counts.update(f"reason {each.reason}" for each in found if each.reason)
+    counts["same file"] += sum(any(person.same_file for person in probe.people) for probe in probes)
     return counts
 
 

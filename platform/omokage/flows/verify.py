@@ -106,6 +106,7 @@ def verify_list(
         while some := list(itertools.islice(lines, PAIRS)):
             pairs = [_answered(line, known, standard) for line, known in zip(some, book.of(some), strict=True)]
             counts.update(pair.answer for pair in pairs)
+            counts["bad"] += sum(bool(line.wrong) for line in some)
             done += len(pairs)
             if answers is None:
                 results += pairs
@@ -115,13 +116,13 @@ def verify_list(
         runtime = eyes.runtime
     if answers is not None:
         answers.finish()
-    wrong = [BadLine(line.number, line.wrong) for line in _lines(listing) if line.wrong]
+    wrong = (BadLine(line.number, line.wrong) for line in _lines(listing) if line.wrong)
     return ListReport(
         list=listing,
         pairs=whole,
         answers={answer: counts[answer] for answer in get_args(Answer)},
-        bad=len(wrong),
-        bad_lines=tuple(wrong[:BAD]),
+        bad=counts["bad"],
+        bad_lines=tuple(itertools.islice(wrong, BAD)),
         results=tuple(results),
         csv=csv_file,
         basis=_basis(sight, standard, runtime),
