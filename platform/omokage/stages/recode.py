@@ -28,7 +28,9 @@ class RecodeConfig:
     """Which encoder, what runs it, and what the chips are."""
 
     encode: EncodeConfig
+    """The encoder, and its runtime."""
     chip: Template
+    """How the chips frame a face; their size is that of each chip itself."""
 
 
 class Recode:
