@@ -13,6 +13,7 @@ from omokage.ledger.version import freeze
 VERBS = (
     ["version", "--name", "v2"],
     ["find"],
+    ["evaluate"],
     ["export", "webdataset", "out"],
     ["export", "parquet", "out.parquet"],
     ["report", "card.html"],
