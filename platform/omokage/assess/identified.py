@@ -223,9 +223,10 @@ class IdentifyReport:
         if self.csv:
             yield f"Written: {self.csv}"
         if self.chance is not None and self.chance >= 0.005:
+            rarely = f"{0.01 / self.enrolled:.0e}"
             yield (
                 f"Note: the threshold is for two faces. Among {count(self.enrolled, 'face')} a stranger meets somebody "
-                f"by chance in up to {self.chance:.0%} of searches (calibrated to an FMR of {0.01 / self.enrolled:.0e} in "
-                "1% of them): look at the faces before you believe a match"
+                f"by chance in up to {self.chance:.0%} of searches (calibrated to an FMR of {rarely}: in up to 1%): "
+                "look at the faces before you believe a match"
             )
         yield from self.basis.lines()
