@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 COLOURS: Final = ("#2f6db2", "#b2452f", "#3d8b5f", "#8a5fa8", "#b8860b", "#4a9aa8", "#c2568f", "#6b6b6b")
@@ -152,8 +152,13 @@ def plain_rates(axis: Axis) -> None:
     """Mark a logarithmic axis at 1, 2 and 5 of each decade, or at 1 alone where there are many, in plain numbers."""
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1,) if high / max(low, 1e-300) > 100 else (1, 2, 5), numticks=20))
-    axis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}".replace("e-0", "e-")))
+    axis.set_major_formatter(plain_rate)
     axis.set_minor_formatter(NullFormatter())
+
+
+def plain_rate(rate: float, _: Any = None) -> str:
+    """Return a rate as an axis shows it."""
+    return f"{rate:.4g}".replace("e-0", "e-")
 
 
 def scale(told_GG: NDArray[np.float64], log: bool) -> Normalize:

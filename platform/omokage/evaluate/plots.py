@@ -21,6 +21,7 @@ from omokage.evaluate.drawing import (
     framed,
     legend,
     named_axes,
+    plain_rate,
     plain_rates,
     scale,
     shown,
@@ -219,6 +220,8 @@ def groups(found: Audit) -> Plot:
                 frame.axvline(overall, color="black", linestyle="--", linewidth=0.8)
             frame.grid(axis="x", alpha=0.3)
             frame.set(xlabel=f"{rate.upper()} at {found.threshold:.3f}")
+            frame.xaxis.set_major_locator(MaxNLocator(4))
+            frame.xaxis.set_major_formatter(plain_rate)
             frame.spines[["top", "right"]].set_visible(False)
         if any(group.fmr and group.fmr.low > 0 for group in found.groups):
             left.set_xscale("log")
