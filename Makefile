@@ -62,6 +62,7 @@ bench: install
 	$(BIN)/python -m tests.bench.find
 	$(BIN)/python -m tests.bench.train
 	$(BIN)/python -m tests.bench.partial
+	$(BIN)/python -m tests.bench.evaluate
 	$(BIN)/python -m tests.bench.curate
 	$(BIN)/python -m tests.bench.review
 	$(BIN)/python -m tests.bench.apply

@@ -14,7 +14,7 @@ from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate import folds as module
 from omokage.evaluate import pairs_file
 from omokage.evaluate.folds import by_people, cross_validated, pool, steps_of
-from omokage.evaluate.pairs import HALF
+from omokage.evaluate.pairs import CELLS, HALF
 from omokage.evaluate.precision_recall import precision_recall
 from omokage.evaluate.verification import counted, verification
 
@@ -91,10 +91,13 @@ def test_folds_share_no_person(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = sorted(int(part.genuine_K.sum()) // 6 for part in parts)
     assert sizes == [2] * 7 + [3] * 3
     assert [int(part.impostor_K.sum()) for part in parts].count(16) == 7
-    monkeypatch.setattr(module, "WHOLE", 0)
-    for one, other in zip(parts, by_people(vector_NE, label_N, 10), strict=True):
-        np.testing.assert_array_equal(one.genuine_K.sum(), other.genuine_K.sum())
-        np.testing.assert_allclose(one.low_K[:5], other.low_K[:5], atol=3)
+    monkeypatch.setattr(module, "ALL_BY_CELL", 0)
+    for one, other in zip(parts, by_people(vector_NE, label_N, 10), strict=True):  # by cell, and by bin
+        assert (one.cells_K == 1).all() and (other.cells_K == CELLS).all()
+        bin_, at = np.unique(one.low_K // CELLS, return_inverse=True)
+        np.testing.assert_array_equal(other.low_K[::-1], bin_ * CELLS)
+        np.testing.assert_array_equal(other.genuine_K[::-1], np.bincount(at, one.genuine_K))
+        np.testing.assert_array_equal(other.impostor_K[::-1], np.bincount(at, one.impostor_K))
     with pytest.raises(ConfigError, match="at least 2 folds"):
         by_people(vector_NE, label_N, 1)
 

@@ -26,9 +26,6 @@ FOLDS: Final = 10
 
 FMRS: Final = (1e-1, 1e-2, 1e-3, 1e-4)
 
-WHOLE: Final = 3000
-"""So many faces are compared in one product; of more, block by block."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoldPoint:
@@ -106,9 +103,7 @@ def steps_of(score_N: Any, same_N: Any) -> Steps:
     if off_N.any():
         at = int(np.argmax(off_N))
         raise DatasetError(f"{int(off_N.sum()):,} similarities are none; that of pair {at} is {score_N[at]}")
-    cell_1N = np.empty((1, len(score_N)), np.int32)
-    pairs.cells(score_N[None].copy(), cell_1N)
-    low_K, step_N = np.unique(cell_1N[0], return_inverse=True)
+    low_K, step_N = np.unique(pairs.rounded(score_N.copy()), return_inverse=True)
     genuine_K = np.bincount(step_N[same_N], minlength=len(low_K))[::-1]
     impostor_K = np.bincount(step_N[~same_N], minlength=len(low_K))[::-1]
     return Steps(low_K[::-1].astype(np.int64), np.ones(len(low_K), np.int64), impostor_K, genuine_K)
@@ -190,11 +185,8 @@ def pool(parts: Sequence[Steps]) -> Steps:
 def _within(vector_NE: NDArray[np.float32], person_N: NDArray[np.int64], by_cell: bool, threads: int | None) -> Steps:
     """Return the steps of all pairs of some faces."""
     person_N = np.unique(person_N, return_inverse=True)[1]
-    if len(person_N) > WHOLE or not by_cell:
-        faces = Faces(vector_NE, person_N, np.arange(len(person_N)))
-        return pairs.count(faces, np.full(BINS, by_cell), threads).steps()
-    row, column = np.triu_indices(len(person_N), 1)
-    return steps_of((vector_NE @ vector_NE.T)[row, column], person_N[row] == person_N[column])
+    faces = Faces(vector_NE, person_N, np.arange(len(person_N)))
+    return pairs.count(faces, np.full(BINS, by_cell), threads).steps()
 
 
 def _best(steps: Steps, prevalence: float | None) -> float:

@@ -1,15 +1,15 @@
 """How many pairs of faces have each similarity: all unordered pairs, block by block, never all at once.
 
 Similarities are rounded to cells of ``CELL``, about what float32 keeps of a sum of 512 products. Counting every pair
-by cell would take longer than the products themselves, so pairs of different people are counted by bins of
-``CELLS`` cells, and by cell only where ``wanted`` says so. Pairs of one person, which are few, are counted by cell.
+by cell would take longer than the products themselves, so pairs are counted by bins of ``CELLS`` cells, and by cell
+only where ``wanted`` says so.
 
-Shape key: N faces sorted by person, E numbers of an embedding, R, C rows and columns of a block, B bins, K steps.
+Shape key: N faces sorted by person, E numbers of an embedding, R, C rows and columns of a block, B bins, K steps,
+X cells that occur.
 """
 
 import math
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -17,20 +17,31 @@ import torch
 from numpy.typing import NDArray
 
 from omokage.errors import DatasetError
-from omokage.index.threads import each
+from omokage.index.threads import cores, each
 
 HALF: Final = 1 << 22
 CELL: Final = 1 / HALF
 """Width of a cell: 2.4e-7. Cell 0 is at a similarity of -1, cell ``2 * HALF`` at 1."""
 
-CELLS: Final = 64
+SHIFT: Final = 6
+
+CELLS: Final = 1 << SHIFT
 """Of a bin: 1.5e-5 of similarity."""
 
 BINS: Final = 2 * HALF // CELLS + 1
 
-ROWS: Final = 512
-COLUMNS: Final = 2048
+ROWS: Final = 256
+COLUMNS: Final = 512
 """Of a block of products."""
+
+STRIP: Final = 1 << 15
+"""Products that are gone over several times while they are in the processor's cache."""
+
+LOOSE: Final = 1 << 22
+"""Cells that wait to be sorted."""
+
+WHOLE_FROM: Final = np.float32(2 * HALF).view(np.int32)
+"""Bits of the float32 from which on there are whole numbers only: the n-th after it has n more."""
 
 
 @dataclass(frozen=True)
@@ -67,32 +78,106 @@ class Steps:
     genuine_K: NDArray[np.int64]
 
 
-@dataclass
+class Tally:
+    """How often each cell occurs, in memory that follows the cells that do."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.cell_X, self.count_X = np.zeros(0, np.int32), np.zeros(0, np.int64)
+        self.loose: list[NDArray[np.int32]] = []
+        self.size = 0
+
+    def add(self, cell: NDArray[np.int32]) -> None:
+        """Count some cells in."""
+        self.loose.append(cell)
+        self.size += len(cell)
+        if self.size > max(LOOSE, len(self.cell_X)):
+            self.settle()
+
+    def add_all(self, other: "Tally") -> None:
+        """Count in what another one did."""
+        self.loose += other.loose
+        self.size += other.size
+        if len(other.cell_X):
+            both_X = _union(self.cell_X, other.cell_X)
+            self.count_X = _at(both_X, self.cell_X, self.count_X) + _at(both_X, other.cell_X, other.count_X)
+            self.cell_X = both_X
+
+    def settle(self) -> None:
+        """Bring what was counted in into ``cell_X``, rising, and ``count_X``."""
+        new = Tally()
+        new.cell_X, new.count_X = _runs(np.sort(np.concatenate([np.zeros(0, np.int32), *self.loose])))
+        self.loose, self.size = [], 0
+        self.add_all(new)
+
+    def bins(self) -> NDArray[np.int64]:
+        """Return how often each bin occurs."""
+        count_B = np.zeros(BINS, np.int64)
+        np.add.at(count_B, self.cell_X >> SHIFT, self.count_X)
+        for cell in self.loose:
+            np.add.at(count_B, cell >> SHIFT, 1)
+        return count_B
+
+    def within(self, wanted_B: NDArray[np.bool_]) -> "Tally":
+        """Return what was counted in some bins, settled."""
+        part, mine_X = Tally(), wanted_B[self.cell_X >> SHIFT]
+        part.cell_X, part.count_X = self.cell_X[mine_X], self.count_X[mine_X]
+        part.loose = [cell[wanted_B[cell >> SHIFT]] for cell in self.loose]
+        part.settle()
+        return part
+
+
 class Counts:
-    """Pairs by similarity; filled by several threads."""
+    """Pairs by similarity: of different people by bin, and by cell in wanted bins; of one person by cell."""
 
-    wanted_B: NDArray[np.bool_]
-    """Bins in which pairs of different people are counted by cell."""
-    impostor_B: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
-    impostor: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS * CELLS, np.int64))
-    genuine: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS * CELLS, np.int64))
-    """By cell. Only pages in which there are pairs take memory."""
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(
+        self, wanted_B: NDArray[np.bool_], impostor_B: NDArray[np.int64], impostor: Tally, genuine: Tally
+    ) -> None:
+        """Take what was counted."""
+        self.wanted_B, self.impostor_B, self.impostor, self.genuine = wanted_B, impostor_B, impostor, genuine
 
-    def steps(self) -> Steps:
-        """Return what was counted, similarities without a pair left out."""
-        by_cell = np.repeat(self.wanted_B, CELLS)
-        genuine_B = np.add.reduceat(self.genuine, np.arange(0, len(self.genuine), CELLS))
-        bin_ = np.flatnonzero(~self.wanted_B & (self.impostor_B + genuine_B > 0))
-        cell = np.flatnonzero(by_cell & ((self.impostor > 0) | (self.genuine > 0)))
+    def steps(self, by_cell_B: NDArray[np.bool_] | None = None) -> Steps:
+        """Return what was counted, similarities without a pair left out.
+
+        Args:
+            by_cell_B: Bins whose cells are told apart, all of them wanted ones; by default all wanted ones.
+        """
+        by_cell_B = self.wanted_B if by_cell_B is None else by_cell_B
+        genuine_B = self.genuine.bins()
+        bin_ = np.flatnonzero(~by_cell_B & (self.impostor_B + genuine_B > 0))
+        tallies = [tally.within(by_cell_B) for tally in (self.impostor, self.genuine)]
+        cell = _union(tallies[0].cell_X, tallies[1].cell_X)
+        impostor, genuine = (_at(cell, tally.cell_X, tally.count_X) for tally in tallies)
         low_K = np.concatenate([bin_ * CELLS, cell])
-        order_K = np.argsort(-low_K)
+        order_K = np.argsort(low_K, kind="stable")[::-1]  # two rising runs: quick
         return Steps(
             low_K=low_K[order_K],
             cells_K=np.repeat([CELLS, 1], [len(bin_), len(cell)])[order_K],
-            impostor_K=np.concatenate([self.impostor_B[bin_], self.impostor[cell]])[order_K],
-            genuine_K=np.concatenate([genuine_B[bin_], self.genuine[cell]])[order_K],
+            impostor_K=np.concatenate([self.impostor_B[bin_], impostor])[order_K],
+            genuine_K=np.concatenate([genuine_B[bin_], genuine])[order_K],
         )
+
+
+def _runs(sorted_: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return each of some sorted numbers once, and how often it is there."""
+    first = np.flatnonzero(np.diff(sorted_, prepend=-1))
+    return sorted_[first], np.diff(first, append=len(sorted_))
+
+
+def _union(a_X: NDArray[np.int32], b_X: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the numbers of two rising runs, each once, rising; numpy's own takes tens of times as long."""
+    if not len(a_X) or not len(b_X):
+        return a_X if len(a_X) else b_X
+    return _runs(np.sort(np.concatenate([a_X, b_X])))[0]
+
+
+def _at(all_X: NDArray[np.int32], some_X: NDArray[np.int32], count_X: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the counts of some of rising numbers, 0 for the others."""
+    if len(all_X) == len(some_X):
+        return count_X
+    out_X = np.zeros(len(all_X), np.int64)
+    out_X[np.searchsorted(all_X, some_X)] = count_X
+    return out_X
 
 
 def by_person(embedding_NE: Any, label_N: Any) -> Faces:
@@ -111,8 +196,10 @@ def by_person(embedding_NE: Any, label_N: Any) -> Faces:
         raise DatasetError(f"verification compares different people, and there are {len(name_P)}")
     if len(name_P) == len(label_N):
         raise DatasetError("verification needs two faces of somebody, and everybody has one")
-    row_N = np.argsort(person_N, kind="stable")
-    return Faces(unit_vectors(embedding_NE)[row_N], person_N[row_N].astype(np.int64), row_N)
+    vector_NE, row_N = unit_vectors(embedding_NE), np.argsort(person_N, kind="stable")
+    if (np.diff(row_N) > 0).all():  # as most datasets lie: they need not be held twice
+        return Faces(vector_NE, person_N.astype(np.int64), row_N)
+    return Faces(vector_NE[row_N], person_N[row_N].astype(np.int64), row_N)
 
 
 def unit_vectors(embedding_NE: Any) -> NDArray[np.float32]:
@@ -137,14 +224,23 @@ def unit_vectors(embedding_NE: Any) -> NDArray[np.float32]:
 
 def count(faces: Faces, wanted_B: NDArray[np.bool_], threads: int | None = None) -> Counts:
     """Return how many of all pairs have each similarity."""
-    counts = Counts(wanted_B)
+    # room is taken once, and here: what threads take of their own is not given back
+    rooms = [_Room(wanted_B, faces.pairs) for _ in range(threads or cores())]
 
     def stripe(start: int) -> None:
-        _stripe(faces, start, counts)
+        room = rooms.pop()
+        _stripe(faces, start, room)
+        rooms.append(room)
 
-    for _ in each(stripe, range(0, len(faces.person_N), ROWS), threads):
+    for _ in each(stripe, range(0, len(faces.person_N), ROWS), len(rooms)):
         pass
-    return counts
+    impostor_B = np.zeros(BINS, np.int64)
+    impostor, genuine = Tally(), Tally()
+    for room in rooms:
+        impostor_B += room.count_B.numpy()[:BINS]
+        impostor.add_all(room.impostor)
+        genuine.add_all(room.genuine)
+    return Counts(wanted_B, impostor_B, impostor, genuine)
 
 
 def possible(label_N: NDArray[Any]) -> tuple[int, int]:
@@ -159,49 +255,71 @@ def edge(cell: Any) -> Any:
     return (cell - HALF - 0.5) / HALF
 
 
-def cells(product_RC: NDArray[np.float32], cell_RC: NDArray[np.int32]) -> None:
-    """Write the cell of each product into ``cell_RC``; the products are overwritten."""
+def rounded(product_RC: NDArray[np.float32]) -> NDArray[np.int32]:
+    """Turn products into their cells, in place, halves to even.
+
+    Numbers from 2 * HALF on have no digit behind the point in float32, so an addition rounds, and the bits of the sum
+    are the whole number: less work than rounding and casting. Times a power of two no product loses a digit.
+    """
     product_RC *= np.float32(HALF)
-    np.rint(product_RC, out=product_RC)
     np.clip(product_RC, -HALF, HALF, out=product_RC)
-    np.copyto(cell_RC, product_RC, casting="unsafe")
-    cell_RC += np.int32(HALF)
+    product_RC += np.float32(3 * HALF)
+    cell_RC = product_RC.view(np.int32)
+    cell_RC -= WHOLE_FROM
+    return cell_RC
 
 
-def _stripe(faces: Faces, start: int, counts: Counts) -> None:
+def cells(product_RC: NDArray[np.float32], cell_RC: NDArray[np.int32]) -> None:
+    """Write the cell of each product into ``cell_RC``."""
+    cell_RC[...] = rounded(product_RC.copy())
+
+
+class _Room:
+    """What one thread works in, and what it has counted."""
+
+    def __init__(self, wanted_B: NDArray[np.bool_], pairs: int) -> None:
+        """Begin with none of at most so many pairs."""
+        self.impostor, self.genuine = Tally(), Tally()
+        self.wanted_B = np.append(wanted_B, False)  # one more: where pairs go that are not to be counted
+        kind = torch.int32 if pairs < 1 << 31 else torch.int64
+        self.count_B, self.one = torch.zeros(BINS + 1, dtype=kind), torch.ones(1, dtype=kind)
+        self.product = np.empty(ROWS * COLUMNS, np.float32)
+        # torch and numpy want places as int64, and make them so if they are not
+        size = max(STRIP, COLUMNS)
+        self.bins, self.mask = np.empty(size, np.int64), np.empty(size, np.bool_)
+
+    def add(self, cell: NDArray[np.int32]) -> None:
+        """Count cells of pairs of different people."""
+        bins, mask = self.bins[: len(cell)], self.mask[: len(cell)]
+        np.right_shift(cell, SHIFT, out=bins)
+        self.count_B.scatter_add_(0, torch.from_numpy(bins), self.one.expand(len(cell)))
+        np.take(self.wanted_B, bins, out=mask, mode="clip")  # without a mode numpy buffers
+        if mask.any():
+            self.impostor.add(cell[mask])
+
+
+def _stripe(faces: Faces, start: int, room: _Room) -> None:
     """Count the pairs of some rows with all faces after them."""
     row_RE = faces.vector_NE[start : start + ROWS]
     last = faces.person_N[start + len(row_RE) - 1]
-    product = np.empty(len(row_RE) * COLUMNS, np.float32)  # taken once: fresh pages cost as much as the counting
-    cell = np.empty(len(row_RE) * COLUMNS, np.int32)
-    impostor_B = np.zeros(BINS, np.int64)
     for left in range(start, len(faces.person_N), COLUMNS):
         column_CE = faces.vector_NE[left : left + COLUMNS]
-        shape = len(row_RE), len(column_CE)
-        product_RC = product[: shape[0] * shape[1]].reshape(shape)
-        cell_RC = cell[: shape[0] * shape[1]].reshape(shape)
+        product_RC = room.product[: len(row_RE) * len(column_CE)].reshape(len(row_RE), len(column_CE))
         np.matmul(row_RE, column_CE.T, out=product_RC)
-        cells(product_RC, cell_RC)
-        impostor = cell_RC.ravel()
-        if left < start + len(row_RE) or faces.person_N[left] == last:
-            impostor, genuine = _apart(faces.person_N, start, left, cell_RC)
-            with counts.lock:
-                np.add.at(counts.genuine, genuine, 1)
-        bin_ = impostor // CELLS
-        impostor_B += torch.bincount(torch.from_numpy(bin_), minlength=BINS).numpy()
-        exact = impostor[counts.wanted_B.take(bin_)]
-        with counts.lock:
-            np.add.at(counts.impostor, exact, 1)
-    with counts.lock:
-        counts.impostor_B += impostor_B
+        rows = max(1, STRIP // len(column_CE))
+        for top in range(0, len(row_RE), rows):
+            cell_rC = rounded(product_RC[top : top + rows])
+            if left < start + len(row_RE) or faces.person_N[left] == last:
+                room.genuine.add(_apart(faces.person_N, start + top, left, cell_rC))
+            room.add(cell_rC.reshape(-1))
 
 
-def _apart(
-    person_N: NDArray[np.int64], start: int, left: int, cell_RC: NDArray[np.int32]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return the cells of a block's pairs of different people, and of one person; each pair once."""
+def _apart(person_N: NDArray[np.int64], start: int, left: int, cell_RC: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the cells of a block's pairs of one person, each once, and put away all but those of different people."""
     rows, columns = cell_RC.shape
-    row_R, column_C = np.arange(start, start + rows), np.arange(left, left + columns)
-    once_RC = row_R[:, None] < column_C
-    same_RC = person_N[row_R][:, None] == person_N[column_C]
-    return cell_RC[once_RC & ~same_RC], cell_RC[once_RC & same_RC]
+    aside_RC = person_N[start : start + rows, None] == person_N[left : left + columns]
+    late_RC = np.arange(start, start + rows)[:, None] >= np.arange(left, left + columns)
+    genuine: NDArray[np.int32] = cell_RC[aside_RC & ~late_RC]
+    aside_RC |= late_RC
+    np.copyto(cell_RC, BINS * CELLS, where=aside_RC)
+    return genuine

@@ -9,6 +9,7 @@ block, R rows.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -91,6 +92,15 @@ class Gallery:
         place_Q: NDArray[np.int64] = np.where(self.label_P[at_Q] == label_Q, self.place_P[at_Q], len(self))
         return place_Q
 
+    def first(self, size: int) -> "Gallery":
+        """Return the first people in the random order as a gallery of their own, which shares their faces."""
+        part = copy(self)
+        enrolled_P, faces = self.place_P < size, int(self.first_P[size])
+        part.label_P, part.place_P = self.label_P[enrolled_P], self.place_P[enrolled_P]
+        part.vector_GE, part.place_G = self.vector_GE[:faces], self.place_G[:faces]
+        part.first_P, part.faces = self.first_P[: size + 1], faces
+        return part
+
 
 def search(
     gallery: Gallery, probe_QE: Any, label_Q: Any, sizes: Sequence[int] = (), threads: int | None = None
@@ -111,7 +121,7 @@ def search(
     if any(not 1 <= size <= len(gallery) for size in sizes):
         raise ConfigError(f"sizes of galleries must lie in 1 to {len(gallery):,}, got {list(sizes)}")
     sizes = sorted({*sizes, len(gallery)})
-    vector_QE, label_Q = _probes(gallery, probe_QE, label_Q)
+    vector_QE, label_Q = probes(gallery, probe_QE, label_Q)
     place_Q = gallery.places(label_Q)
     bounds = _bounds(gallery.first_P, sizes)
     rank_SQ = np.zeros((len(sizes), len(vector_QE)), np.int64)
@@ -151,7 +161,7 @@ def by_index(gallery: Gallery, nearest: Nearest, probe_QE: Any, label_Q: Any, bl
     Raises:
         DatasetError: As ``search``.
     """
-    vector_QE, label_Q = _probes(gallery, probe_QE, label_Q)
+    vector_QE, label_Q = probes(gallery, probe_QE, label_Q)
     parts = [nearest(vector_QE[start : start + block]) for start in range(0, len(vector_QE), block)]
     score_QK = np.concatenate([np.asarray(score, np.float32) for score, _ in parts])
     label_QK = np.concatenate([np.asarray(label) for _, label in parts])
@@ -163,7 +173,7 @@ def by_index(gallery: Gallery, nearest: Nearest, probe_QE: Any, label_Q: Any, bl
     deepest = score_QK.shape[1]
     return Searches(
         size=len(gallery),
-        faces=gallery.faces,
+        faces=len(gallery.place_G),
         mated_Q=mated_Q,
         rank_Q=np.where(mated_Q, np.where(listed_Q, ahead_Q, deepest + 1), 0),
         mate_Q=np.where(mated_Q, mate_Q, np.float32(-np.inf)),
@@ -178,7 +188,12 @@ def recall(found: Searches, exact: Searches) -> float:
     return float(np.mean(found.top_Q >= exact.top_Q - 1e-5))
 
 
-def _probes(gallery: Gallery, probe_QE: Any, label_Q: Any) -> tuple[NDArray[np.float32], NDArray[Any]]:
+def probes(gallery: Gallery, probe_QE: Any, label_Q: Any) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """Return the vectors and labels of probes.
+
+    Raises:
+        DatasetError: They are no unit vectors, or do not go with each other or with the gallery.
+    """
     vector_QE, label_Q = unit_vectors(probe_QE), np.asarray(label_Q)
     if label_Q.shape != (len(vector_QE),) or not len(label_Q):
         raise DatasetError(f"{len(vector_QE):,} probes do not go with labels of shape {label_Q.shape}")

@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 
 from omokage.errors import ConfigError
 from omokage.evaluate import pairs
-from omokage.evaluate.pairs import COLUMNS, HALF, ROWS
+from omokage.evaluate.pairs import CELLS, COLUMNS, HALF, ROWS, SHIFT
 from omokage.index.threads import each
 
 THRESHOLDS: Final = 126
 """Most of a sweep: a level, whether the pair is of one person, and whether it is to be left out go into one byte."""
+
+MIXED: Final = 255
+"""Level of bins whose cells differ in it."""
 
 DENSE: Final = 4
 """Bins an element of a block: so many are counted in a table of the block's own, more where they belong."""
@@ -44,10 +47,20 @@ class Levels:
         first_T = np.clip(np.floor(self.threshold_T * HALF + 0.5), -HALF, HALF + 1).astype(np.int64) + HALF
         edge = np.concatenate([[0], first_T[::-1], [2 * HALF + 1]])
         self.table = np.repeat(np.arange(len(first_T), -1, -1, dtype=np.uint8), np.diff(edge))
+        # most bins lie in one level: a table of bins stays in the cache, that of cells does not
+        self.bins = self.table[::CELLS].copy()
+        self.bins[np.unique(edge[1:-1] >> SHIFT)] = MIXED
 
     def __len__(self) -> int:
         """Return how many levels there are."""
         return len(self.threshold_T) + 1
+
+    def of(self, cell_RC: NDArray[np.int32], bin_RC: NDArray[np.int32], level_RC: NDArray[np.uint8]) -> None:
+        """Write the level of each cell into ``level_RC``; ``bin_RC`` is room for their bins."""
+        np.right_shift(cell_RC, SHIFT, out=bin_RC)
+        np.take(self.bins, bin_RC, out=level_RC, mode="clip")  # without a mode numpy buffers
+        mixed = np.flatnonzero(level_RC == MIXED)
+        level_RC.ravel()[mixed] = self.table[cell_RC.ravel()[mixed]]
 
 
 @dataclass(frozen=True)
@@ -174,17 +187,16 @@ def _stripe(
 ) -> None:
     """Count the pairs of some rows with all faces after them."""
     row_RE = vector_NE[start : start + ROWS]
-    product, cell = np.empty(len(row_RE) * COLUMNS, np.float32), np.empty(len(row_RE) * COLUMNS, np.int32)
+    product, bins = np.empty(len(row_RE) * COLUMNS, np.float32), np.empty(len(row_RE) * COLUMNS, np.int32)
     code = np.empty(len(row_RE) * COLUMNS, np.uint8)
     for left in range(start, len(person_N), COLUMNS):
         column_CE = vector_NE[left : left + COLUMNS]
         shape = len(row_RE), len(column_CE)
         size = shape[0] * shape[1]
-        product_RC, cell_RC = product[:size].reshape(shape), cell[:size].reshape(shape)
+        product_RC, bin_RC = product[:size].reshape(shape), bins[:size].reshape(shape)
         code_RC = code[:size].reshape(shape)
         np.matmul(row_RE, column_CE.T, out=product_RC)
-        pairs.cells(product_RC, cell_RC)
-        np.take(levels.table, cell_RC, out=code_RC, mode="clip")  # without a mode numpy buffers
+        levels.of(pairs.rounded(product_RC), bin_RC, code_RC)
         rows, columns = slice(start, start + shape[0]), slice(left, left + shape[1])
         same_RC = person_N[rows, None] == person_N[columns]
         if same_RC.any():

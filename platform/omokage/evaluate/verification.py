@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from omokage.errors import ConfigError
 from omokage.evaluate import pairs
-from omokage.evaluate.pairs import BINS, CELLS, Faces, Steps, edge
+from omokage.evaluate.pairs import BINS, SHIFT, Faces, Steps, edge
+from omokage.index.threads import each
 
 FMRS: Final = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
@@ -24,17 +25,26 @@ SHOWN: Final = 10
 """Pairs of different people that must match by mistake at a rate for the data to show it: with ten, the standard error
 is a third of the rate, were the pairs independent."""
 
-ALL_BY_CELL: Final = 1 << 25
+ALL_BY_CELL: Final = 1 << 21
 """So many pairs are all counted by cell; of more, only those near the operating points."""
 
-SAMPLE: Final = 4096
-"""Faces that tell where the operating points will be."""
+SAMPLE: Final = 8192
+"""Most faces that tell where the operating points will be."""
 
 PARTS: Final = 8
-"""Of the sample: how they differ tells how far to trust it."""
+"""Of the sample, with no face in common: how they differ tells how far to trust it."""
+
+COARSE: Final = 4
+"""Sixteen bins in one (as a shift) are enough to tell where operating points will be."""
+
+PAIRS: Final = 8192
+"""Most pairs of one person in the sample."""
+
+AT_ONCE: Final = 256
+"""Of them that are held."""
 
 SURE: Final = 50
-"""Pairs of a sample beyond a similarity without which it tells nothing about that similarity."""
+"""Pairs of a part beyond a similarity without which it tells nothing about that similarity."""
 
 CURVE: Final = 2000
 """Most points of a curve."""
@@ -149,65 +159,83 @@ def counted(
     faces = pairs.by_person(embedding_NE, label_N)
     fmrs = sorted(fmrs, reverse=True)
     shown = [rate for rate in fmrs if can_show(rate, faces.pairs - faces.genuine)]
-    steps = pairs.count(faces, _expected(faces, shown), threads).steps()
-    missed_B = _missed(steps, shown)
-    if missed_B.any():  # the sample was wrong about where the points are; now that is known
-        steps = pairs.count(faces, missed_B, threads).steps()
+    if faces.pairs <= ALL_BY_CELL:
+        steps = pairs.count(faces, np.ones(BINS, bool), threads).steps()
+    else:
+        steps = _steps(faces, shown, threads)
     return read(steps, len(faces.person_N), int(faces.person_N[-1]) + 1, fmrs), steps
 
 
-def _expected(faces: Faces, fmrs: Sequence[float]) -> NDArray[np.bool_]:
-    """Return the bins that probably hold the operating points, by a sample; all of them where pairs are few."""
-    if faces.pairs <= ALL_BY_CELL:
-        return np.ones(BINS, bool)
-    wanted_B = np.zeros(BINS, bool)
-    some_S = np.sort(np.random.default_rng(0).choice(len(faces.person_N), SAMPLE, replace=False))
-    vector_SE, person_S = faces.vector_NE[some_S], faces.person_N[some_S]
-    product_SS = vector_SE @ vector_SE.T
-    cell_SS = np.empty(product_SS.shape, np.int32)
-    pairs.cells(product_SS, cell_SS)
-    different_SS = person_S[:, None] != person_S
-    parts = [np.sort(cell_SS[n::PARTS][different_SS[n::PARTS]])[::-1] for n in range(PARTS)]
-    for rate in fmrs:
-        at = [int(part[max(int(rate * len(part)), min(SURE, len(part) - 1))]) for part in parts]
-        spread = max(at) - min(at) + CELLS
-        sure = rate * len(parts[0]) > SURE
-        wanted_B[max(0, min(at) - spread) // CELLS : (max(at) + spread) // CELLS + 1 if sure else BINS] = True
-    return wanted_B | _about_equal(parts, _one_person(faces))
+def _steps(faces: Faces, fmrs: Sequence[float], threads: int | None) -> Steps:
+    """Return the steps of all pairs, by cell only where the operating points are."""
+    expected_B = _expected(faces, fmrs, threads)
+    counts = pairs.count(faces, expected_B, threads)
+    point_B = _points(counts.steps(np.zeros(BINS, bool)), fmrs)
+    if (point_B & ~expected_B).any():  # the sample was wrong about where the points are; now that is known
+        counts = pairs.count(faces, point_B, threads)
+    return counts.steps(point_B)
+
+
+def _expected(faces: Faces, fmrs: Sequence[float], threads: int | None) -> NDArray[np.bool_]:
+    """Return the bins that probably hold the operating points, by a sample."""
+    size = max(2, min(SAMPLE, len(faces.person_N) // 2) // PARTS)
+    row_PS = np.random.default_rng(0).permutation(len(faces.person_N))[: PARTS * size].reshape(-1, size)
+    same = _one_person(faces)
+    parts = list(each(lambda n: _part(faces, np.sort(row_PS[n]), same[n::PARTS], fmrs), range(len(row_PS)), threads))
+    wanted_H = np.zeros(_coarse(BINS) + 1, bool)
+    for place, rate in enumerate([*fmrs, 1.0]):  # the last: where errors are equal, of which any sample tells something
+        low, high = min(part[place][0] for part in parts), max(part[place][1] for part in parts)
+        spread = (high - low) // 4 + 1
+        sure = rate * size * (size - 1) / 2 > SURE
+        wanted_H[max(0, low - spread) : high + spread + 1 if sure else len(wanted_H)] = True
+    return np.repeat(wanted_H, 1 << COARSE)[:BINS]
+
+
+def _part(
+    faces: Faces, row_S: NDArray[np.int64], same: NDArray[np.int32], fmrs: Sequence[float]
+) -> list[tuple[int, int]]:
+    """Return between which coarse bins some faces have each operating point, and at last the equal errors."""
+    some_SE = faces.vector_NE[row_S]
+    cell_SS = pairs.rounded(some_SE @ some_SE.T)
+    strange_SS = np.triu(faces.person_N[row_S, None] != faces.person_N[row_S], 1)
+    bins = _coarse(BINS) + 1
+    above_H = np.cumsum(np.bincount(_coarse(cell_SS[strange_SS] >> SHIFT), minlength=bins)[::-1])[::-1]
+    count = max(1, int(above_H[0]))
+    floors = [max(int(rate * count), min(SURE, count - 1)) for rate in fmrs]
+    at = [max(0, int(np.count_nonzero(above_H > floor)) - 1) for floor in floors]
+    genuine_H = np.bincount(same, minlength=bins)
+    fnmr_H, fmr_H = (np.cumsum(genuine_H) - genuine_H) / max(1, len(same)), above_H / count
+    # where nobody is mistaken there are two such: below all pairs of one person, above all others
+    equal = int(np.argmax(fnmr_H >= fmr_H)), bins - 1 - int(np.argmax((fmr_H >= fnmr_H)[::-1]))
+    return [*((one, one) for one in at), (min(equal), max(equal))]
 
 
 def _one_person(faces: Faces) -> NDArray[np.int32]:
-    """Return the cells of some pairs of one person, falling: of neighbours, who are one person's where they can be."""
-    row_N = np.flatnonzero(faces.person_N[1:] == faces.person_N[:-1])
-    row_N = row_N[:: max(1, len(row_N) // 100_000)]
-    product_N1 = np.einsum("ne,ne->n", faces.vector_NE[row_N], faces.vector_NE[row_N + 1])[:, None]
-    cell_N1 = np.empty(product_N1.shape, np.int32)
-    pairs.cells(product_N1, cell_N1)
-    return np.sort(cell_N1[:, 0])[::-1]
+    """Return the coarse bins of some pairs of one person: of faces far apart in their order, which may be of time."""
+    first_P = np.flatnonzero(np.diff(faces.person_N, prepend=-1))
+    size_P = np.diff(first_P, append=len(faces.person_N))
+    row_M = np.flatnonzero(size_P[faces.person_N] > 1)
+    row_M = row_M[:: -(-len(row_M) // PAIRS)]
+    first_M, size_M = first_P[faces.person_N[row_M]], size_P[faces.person_N[row_M]]
+    other_M = first_M + (row_M - first_M + size_M // 2) % size_M
+    parts = [slice(start, start + AT_ONCE) for start in range(0, len(row_M), AT_ONCE)]
+    score = [np.vecdot(faces.vector_NE[row_M[part]], faces.vector_NE[other_M[part]]) for part in parts]
+    coarse_M: NDArray[np.int32] = _coarse(pairs.rounded(np.concatenate(score)) >> SHIFT)
+    return coarse_M
 
 
-def _about_equal(parts: list[NDArray[np.int32]], genuine: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Return the bins that probably hold the threshold of equal errors."""
-    at = []
-    edge_B = np.arange(BINS) * CELLS
-    fnmr_B = np.searchsorted(genuine[::-1], edge_B) / len(genuine)
-    for part in parts:
-        fmr_B = 1 - np.searchsorted(part[::-1], edge_B) / len(part)
-        at.append(int(np.argmax(fnmr_B >= fmr_B)))
-    spread = max(at) - min(at) + 64
-    wanted_B = np.zeros(BINS, bool)
-    wanted_B[max(0, min(at) - spread) : max(at) + spread] = True
-    return wanted_B
+def _coarse(bin_: Any) -> Any:
+    """Return the coarse bin that a bin is in."""
+    return bin_ >> COARSE
 
 
-def _missed(steps: Steps, fmrs: Sequence[float]) -> NDArray[np.bool_]:
-    """Return the bins that hold an operating point and were not counted by cell."""
+def _points(steps: Steps, fmrs: Sequence[float]) -> NDArray[np.bool_]:
+    """Return the bins that hold an operating point, or the threshold of equal errors."""
     impostor_K, genuine_K = np.cumsum(steps.impostor_K), np.cumsum(steps.genuine_K)
     at = [cut_at(impostor_K, rate) for rate in fmrs] + [_equal(impostor_K, genuine_K)]
-    missed_B = np.zeros(BINS, bool)
-    if any(steps.cells_K[k] > 1 for k in at):
-        missed_B[[int(steps.low_K[k]) // CELLS for k in at]] = True
-    return missed_B
+    point_B = np.zeros(BINS, bool)
+    point_B[steps.low_K[at] >> SHIFT] = True
+    return point_B
 
 
 def cut_at(impostor_K: NDArray[np.int64], fmr: float) -> int:
@@ -296,14 +324,17 @@ def equal_error(steps: Steps, impostor_K: NDArray[np.int64], genuine_K: NDArray[
 def _roc(
     steps: Steps, impostor_K: NDArray[np.int64], genuine_K: NDArray[np.int64]
 ) -> tuple[tuple[float, float, float], ...]:
-    """Return points of the ROC: spread evenly over both rates, and over the logarithm of the false match rate."""
+    """Return points of the ROC: spread evenly over both rates, and over the logarithms of what is near to 0 or 1."""
     fmr_K, tar_K = impostor_K / impostor_K[-1], genuine_K / genuine_K[-1]
-    part = CURVE // 3 - 1
+    part = CURVE // 5 - 1
+    few = np.geomspace(1 / impostor_K[-1], 1, part)
     k = np.concatenate(
         [
             np.searchsorted(fmr_K, np.linspace(0, 1, part)),
-            np.searchsorted(fmr_K, np.geomspace(1 / impostor_K[-1], 1, part)),
+            np.searchsorted(fmr_K, few),
+            np.searchsorted(fmr_K, 1 - few),
             np.searchsorted(tar_K, np.linspace(0, 1, part)),
+            np.searchsorted(tar_K, 1 - np.geomspace(1 / genuine_K[-1], 1, part)),
             [len(fmr_K) - 1],
         ]
     )
