@@ -223,6 +223,9 @@ def test_a_rate_that_one_does_not_show() -> None:
     assert missing.text().startswith("A shows no TAR at FMR 0.01; B's is ")
     assert told(found, "tar_at_fmr_1e-5").text() == "neither shows TAR at FMR 1e-5: too few comparisons"
     json.loads(found.json())
+    searched = judged(encoded(crowd, 0.5, 2), crowd[2], "B", identify=True)
+    alone = [text for text in compared(a, searched).warnings if "in B alone" in text]
+    assert len(alone) == 1 and alone[0].startswith("1:N with 10, "), alone
 
 
 def test_intervals_have_the_digits_that_they_deserve() -> None:

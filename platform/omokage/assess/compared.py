@@ -271,6 +271,10 @@ def _warnings(a: Judged, b: Judged) -> Iterator[str]:
         yield "both evaluations are of the same encoder"
     if one.intervals.config.confidence != other.intervals.config.confidence:
         yield f"differences are told as A's intervals are: {one.intervals.config.confidence:.0%}"
+    for name, alone in (("A", a.searches.keys() - b.searches.keys()), ("B", b.searches.keys() - a.searches.keys())):
+        if alone:
+            sizes = ", ".join(f"{size:,}" for size in sorted(alone))
+            yield f"1:N with {sizes} people enrolled is in {name} alone, and not shown here"
     shared = [text for text in one.warnings if text in other.warnings]
     yield from shared
     yield from (f"A: {text}" for text in one.warnings if text not in shared)
