@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from crowd import Crowd
+from omokage.shards import write_shard
+from omokage.storage import Folder
+from omokage.store import Dataset, Head
 
 
 def crowd(people: int = 120, faces: int = 6, near: float = 0.0, **more: Any) -> Crowd:
@@ -20,6 +24,30 @@ def crowd(people: int = 120, faces: int = 6, near: float = 0.0, **more: Any) -> 
     centres_PD /= np.linalg.norm(centres_PD, axis=1, keepdims=True)
     object.__setattr__(made, "centres_PD", centres_PD)
     return made
+
+
+def pictures_of_nobody(url: str, made: Crowd) -> Dataset:
+    """Return a dataset of the same faces without people, whose files are called as UTKFace's: the near are women."""
+    crowd = made.write(f"{url}-people")
+    uris: dict[str, str] = {}
+    for number, uri in enumerate(crowd.manifest().sort_by("uri")["uri"].to_pylist()):
+        age = (7, 35, 101)[number % 3]
+        uris[uri] = f"{age}_{int(uri[:6]) % 2}_{number % 2}_20170116174525{number:03}.jpg.chip.jpg"
+    data = Dataset.open_or_create(Folder.at(url), Head(source="/utkface", recipe=crowd.head.recipe))
+    shards, manifests = [], []
+    for shard, faces in zip(crowd.head.shards, crowd.faces(), strict=True):
+        parts = [_of_nobody(table, uris) for table in (crowd.pictures([shard]).drop_columns("shard"), faces)]
+        shards.append(write_shard(data.folder, *parts, {}, 0.0))
+        manifests.append(parts[0].append_column("shard", pa.array([shards[-1].name] * len(parts[0]), pa.string())))
+    return data.commit(pa.concat_tables(manifests), shards)
+
+
+def _of_nobody(table: pa.Table, uris: dict[str, str]) -> pa.Table:
+    columns = {"uri": [uris[uri] for uri in table["uri"].to_pylist()], "identity": [None] * len(table)}
+    for name, values in columns.items():
+        at = table.column_names.index(name)
+        table = table.set_column(at, table.schema.field(name), pa.array(values, pa.string()))
+    return table
 
 
 def group(folder: int) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -98,6 +99,23 @@ def test_a_version_in_an_object_store_with_its_table_beside_it(
     assert report.report["version"] == "v1" and report.report["verdicts"][0]["differ"]
     assert len(Folder.at(report.folder).names("plots")) == 2 * len(PLOTS)
     assert not audit("s3://audits/面影@v1", None, how).new
+
+
+def test_pictures_without_people_called_as_utkface(tmp_path: Path) -> None:
+    url = str(tmp_path / "utk")
+    biased.pictures_of_nobody(url, biased.crowd(people=300, faces=1, near=1.0))
+    compare = AuditedConfig(threshold=0.3, bootstrap=BootstrapConfig(replicates=100))
+    how = config(tmp_path, grouping=GroupConfig(groups="name:utkface", fields=("gender",)), compare=compare)
+    with pytest.raises(DatasetError, match="no face of anybody"):
+        audit(url, None, how)
+    told = audit(url, None, replace(how, one_each=True)).report
+    female, male = told["rates"]["groups"]
+    assert (male["name"], female["name"], male["people"], male["faces"]) == ("male", "female", 150, 150)
+    assert female["fmr"]["low"] > male["fmr"]["high"] and told["verdicts"][0]["differ"]
+    assert female["fnmr"] is None and told["verdicts"][1]["differ"] is None
+    assert any("every picture is taken as of another person" in remark for remark in told["remarks"])
+    with pytest.raises(ConfigError, match="nobody here has two faces"):
+        audit(url, None, replace(how, one_each=True, compare=AuditedConfig()))
 
 
 def test_what_is_wrong_is_said_before_any_work(data: str, tmp_path: Path) -> None:

@@ -121,29 +121,33 @@ class Subject:
         )
 
 
-def subject(address: str, vectors: Encoded | None = None) -> Subject:
+def subject(address: str, vectors: Encoded | None = None, one_each: bool = False) -> Subject:
     """Return the faces that are kept in DATASET[@VERSION] and belong to somebody.
 
     Args:
         address: The dataset, or a version of it.
         vectors: Of another encoder; by default the dataset's own.
+        one_each: Every picture shows another person, whatever the dataset says of people.
 
     Raises:
         DatasetError: There is no such dataset or version, no face in it that can be compared, or only one person.
     """
     decided, version = Decided.at(address)
+    decided = Decided(decided.data, _alone(decided.version)) if one_each else decided
     data, here = decided.data, decided.present()
     lost = len(decided.version) - len(here.version)
     remarks: list[str] = []
     if lost:
         remarks.append(f"{lost:,} faces of version {version} are left out: the dataset no longer has them")
+    if one_each:
+        remarks.append("every picture is taken as of another person: no two faces are of one, and there is no FNMR")
     vectors = vectors or Encoded.of(data)
     remarks += vectors.remarks
     read = _Read(here, vectors.encoder)
     read.faces()
     read.vectors(vectors.faces())
     good_N = read.good_N
-    failed = [*_failed(data, version), *read.unusable()]
+    failed = [*([] if one_each else _failed(data, version)), *read.unusable()]
     if not good_N.all():
         lost = int((~good_N).sum())
         remarks.append(
@@ -238,6 +242,16 @@ class _Read:
         """Return person and picture of faces without a vector."""
         lost = self.table.filter(pa.array(~self.good_N))
         return list(zip(lost["identity"].to_pylist(), lost["uri"].to_pylist(), strict=True))
+
+
+def _alone(version: pa.Table) -> pa.Table:
+    """Return ``schema.VERSION`` with a person for each face, called as its picture is."""
+    seen: Counter[str] = Counter()
+    names = []
+    for uri in version["uri"].to_pylist():
+        seen[uri] += 1
+        names.append(uri if seen[uri] == 1 else f"{uri} ({seen[uri]})")
+    return version.set_column(version.column_names.index("identity"), "identity", pa.array(names, pa.string()))
 
 
 def _failed(data: Dataset, version: str | None) -> list[tuple[str, str]]:

@@ -52,6 +52,9 @@ class AuditFlowConfig:
     encoder: str | None = None
     """Name of an encoder, or the TOML or .onnx file of one; by default the one that made the dataset's vectors. Vectors
     of another are made of the dataset's chips, and kept."""
+    one_each: bool = False
+    """Every picture shows another person, whatever the dataset says: for pictures without people, such as UTKFace's.
+    There is no FNMR then, and --threshold is needed."""
     encoding: EncodedConfig = field(default_factory=EncodedConfig)
     tracking: str | None = None
     """Where figures are tracked: sqlite:///FILE.db, http://SERVER:PORT, or "off". By default MLFLOW_TRACKING_URI, else
@@ -114,7 +117,7 @@ def audit(address: str, out: str | None, config: AuditFlowConfig, on_progress: O
     folder = Folder.at(out) if out else _default(data, version, config, where)
     free(folder, "audit", data.head.source)
     vectors = encoded(data, config.encoder, None, config.encoding, on_progress) if config.encoder else None
-    subject = opened_subject(address, vectors)
+    subject = opened_subject(address, vectors, config.one_each)
     key = _key([FORMAT, subject.digest, subject.encoder, subject.remarks, *_settings(config, where)])
     there = read(folder)
     if there is not None and there.get("key") == key:
@@ -149,7 +152,7 @@ def _default(data: Dataset, version: str | None, config: AuditFlowConfig, where:
     """Return the folder of an audit of which nobody said where it goes."""
     encoder = load_spec(config.encoder).name if config.encoder else str(data.head.recipe["encoder"]["name"])
     name = re.sub(r"[^\w.-]+", "_", encoder).strip("._")[:LONGEST] or "encoder"
-    told = [config.encoder, config.encoding.from_chips, *_settings(config, where)]
+    told = [config.encoder, config.encoding.from_chips, config.one_each, *_settings(config, where)]
     base = "-".join([name, *([version] if version else []), _key(told)[:8]])
     return Folder(data.folder.files, data.folder.place(f"{PLACE}/{base}"))
 
@@ -196,7 +199,12 @@ def _track(
         digest=subject.digest,
         commit=code()["commit"] or "",
         tags={"omokage.kind": "audit"},
-        params={"encoder": subject.encoder, "groups": asdict(config.grouping), "compare": asdict(config.compare)},
+        params={
+            "encoder": subject.encoder,
+            "one_each": config.one_each,
+            "groups": asdict(config.grouping),
+            "compare": asdict(config.compare),
+        },
     )
     telling = Tracker.start(config.tracking, about)
     try:
