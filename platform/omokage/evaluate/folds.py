@@ -158,28 +158,39 @@ def cross_validated(folds: Sequence[Steps], fmrs: Sequence[float] = FMRS, preval
     empty = [n for n, fold in enumerate(folds) if not fold.genuine_K.sum() or not fold.impostor_K.sum()]
     if empty:
         raise DatasetError(f"fold {empty[0] + 1} lacks pairs of one person, or of different people")
-    others = [pool([fold for fold in folds if fold is not mine]) for mine in folds]
-    cuts = [_best(other, prevalence) for other in others]
-    rates = [_rates(fold, cut) for fold, cut in zip(folds, cuts, strict=True)]
-    right = [_accuracy(fold, fmr, tar, prevalence) for fold, (fmr, tar) in zip(folds, rates, strict=True)]
+    every, fmrs = pool(folds), sorted(fmrs, reverse=True)
+    told = [_told(fold, without(every, fold), fmrs, prevalence) for fold in folds]
     return Folds(
         genuine=tuple(int(fold.genuine_K.sum()) for fold in folds),
         impostor=tuple(int(fold.impostor_K.sum()) for fold in folds),
         prevalence=prevalence,
-        accuracy=tuple(right),
-        threshold=tuple((cut - HALF) / HALF for cut in cuts),
-        points=tuple(_point(folds, others, fmr) for fmr in sorted(fmrs, reverse=True)),
+        accuracy=tuple(each.accuracy for each in told),
+        threshold=tuple((each.cut - HALF) / HALF for each in told),
+        points=tuple(_point(fmr, [each.rates[n] for each in told]) for n, fmr in enumerate(fmrs)),
     )
 
 
 def pool(parts: Sequence[Steps]) -> Steps:
     """Return the steps of all pairs together."""
-    low_K, at = np.unique(np.concatenate([part.low_K for part in parts]), return_inverse=True)
-    counted = [np.zeros(len(low_K), np.int64) for _ in range(2)]
-    np.add.at(counted[0], at, np.concatenate([part.impostor_K for part in parts]))
-    np.add.at(counted[1], at, np.concatenate([part.genuine_K for part in parts]))
-    cells_K = np.full(len(low_K), parts[0].cells_K[0] if len(parts[0].cells_K) else 1)
-    return Steps(low_K[::-1], cells_K, counted[0][::-1], counted[1][::-1])
+    first = min(int(part.low_K[-1]) for part in parts if len(part.low_K))
+    stop = max(int(part.low_K[0]) for part in parts if len(part.low_K)) + 1
+    counted = np.zeros((2, stop - first), np.int64)  # by cell, so that memory does not grow with the parts
+    for part in parts:
+        counted[0, part.low_K - first] += part.impostor_K
+        counted[1, part.low_K - first] += part.genuine_K
+    cell_K = np.flatnonzero(counted.any(0))[::-1]
+    cells_K = np.full(len(cell_K), next(int(part.cells_K[0]) for part in parts if len(part.cells_K)))
+    return Steps(cell_K + first, cells_K, counted[0, cell_K], counted[1, cell_K])
+
+
+def without(every: Steps, mine: Steps) -> Steps:
+    """Return the steps of all pairs but some of them."""
+    impostor_K, genuine_K = every.impostor_K.copy(), every.genuine_K.copy()
+    at = np.searchsorted(-every.low_K, -mine.low_K)
+    impostor_K[at] -= mine.impostor_K
+    genuine_K[at] -= mine.genuine_K
+    left_K = np.flatnonzero(impostor_K + genuine_K)
+    return Steps(every.low_K[left_K], every.cells_K[left_K], impostor_K[left_K], genuine_K[left_K])
 
 
 def _within(vector_NE: NDArray[np.float32], person_N: NDArray[np.int64], by_cell: bool, threads: int | None) -> Steps:
@@ -215,14 +226,34 @@ def _accuracy(steps: Steps, fmr: float, tar: float, prevalence: float | None) ->
     return share * tar + (1 - share) * (1 - fmr)
 
 
-def _point(folds: Sequence[Steps], others: Sequence[Steps], fmr: float) -> FoldPoint:
-    if any(not can_show(fmr, int(other.impostor_K.sum())) for other in others):
-        return FoldPoint(fmr=fmr, tar=None, counted_fmr=None)
-    rates = []
-    for fold, other in zip(folds, others, strict=True):
-        first = cut_at(np.cumsum(other.impostor_K), fmr)
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Figures of one fold by the thresholds of all others."""
+
+    cut: float
+    accuracy: float
+    rates: list[tuple[float, float] | None]
+    """FMR and TAR at each rate that was asked for; None where the others are too few."""
+
+
+def _told(fold: Steps, other: Steps, fmrs: Sequence[float], prevalence: float | None) -> _Told:
+    cut = _best(other, prevalence)
+    impostor_K = np.cumsum(other.impostor_K)
+    rates: list[tuple[float, float] | None] = []
+    for fmr in fmrs:
+        if not can_show(fmr, int(impostor_K[-1])):
+            rates.append(None)
+            continue
+        first = cut_at(impostor_K, fmr)
         rates.append(_rates(fold, float(other.low_K[first] + other.cells_K[first])))
-    return FoldPoint(fmr=fmr, tar=tuple(tar for _, tar in rates), counted_fmr=tuple(fmr for fmr, _ in rates))
+    return _Told(cut, _accuracy(fold, *_rates(fold, cut), prevalence), rates)
+
+
+def _point(fmr: float, rates: Sequence[tuple[float, float] | None]) -> FoldPoint:
+    shown = [rate for rate in rates if rate is not None]
+    if len(shown) < len(rates):
+        return FoldPoint(fmr=fmr, tar=None, counted_fmr=None)
+    return FoldPoint(fmr=fmr, tar=tuple(tar for _, tar in shown), counted_fmr=tuple(fmr for fmr, _ in shown))
 
 
 def _spread(value_F: Sequence[float]) -> tuple[float, float]:
