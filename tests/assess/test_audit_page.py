@@ -1,6 +1,7 @@
 """The page of an audit: says what is estimated, what is withheld and who is in no group, whatever names people have."""
 
 import html
+import json
 import re
 
 import numpy as np
@@ -51,6 +52,13 @@ def test_the_page_says_what_must_be_known(found: Audited) -> None:
     assert "<script" not in made and "\u202e" not in made
     assert made.count("data:image/png") == len(plots) == 6
     assert all(word in text for word in found.words)
+
+
+def test_the_report_says_that_groups_are_estimates(found: Audited) -> None:
+    plain = json.loads(found.json())["groups"]
+    assert plain["kind"] == "estimate" and plain["estimated"] is True
+    assert [model["name"] for model in plain["estimates"]["models"]] == ["age", "gender"]
+    assert plain["estimates"]["limits"] == list(LIMITS) and all(limit in found.text() for limit in LIMITS)
 
 
 def test_the_same_audit_is_the_same_page(found: Audited) -> None:

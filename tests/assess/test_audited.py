@@ -10,9 +10,10 @@ import pytest
 import biased
 from omokage.assess import audited as module
 from omokage.assess.audit_page import document, drawn
-from omokage.assess.audited import AuditedConfig, audited, failures, threshold, verdicts
+from omokage.assess.audited import AuditedConfig, audited, threshold
 from omokage.assess.grouping import GroupConfig, grouped, origin
 from omokage.assess.subject import Subject, subject
+from omokage.assess.verdicts import verdicts
 from omokage.errors import ConfigError
 from omokage.evaluate.audit import audit
 from omokage.evaluate.bootstrap import BootstrapConfig
@@ -130,24 +131,6 @@ def test_one_group_and_groups_of_which_none_shows_anything(tmp_path: Path) -> No
     small = by_table(keys, faces.people, [f"group {n % 3}" for n in range(12)])
     none = audited(faces, module.Grouped(kind="csv", groups=small), replace(FEW, fmr=0.05), 1, quietly)
     assert any("every group is too small" in remark for remark in none.remarks) and none.alike == ()
-
-
-def test_failures_are_those_of_loops_and_of_people_of_one_group(tmp_path: Path) -> None:
-    faces, _ = people(tmp_path, people=30, faces=4)
-    rng = np.random.default_rng(0)
-    failed_F = np.sort(rng.choice(30, 50, p=np.where(np.arange(30) % 2, 3, 1) / 60))
-    faces = replace(faces, failed_label_F=failed_F, failed_uri_F=tuple(f"{n}.jpg" for n in range(50)))
-    group_N = faces.label_N % 2
-    group_N[0] = 1  # person 0 has faces in two groups
-    group_N[faces.label_N == 3] = -1
-    groups = Groups(names=("a", "b"), group_N=group_N, misfits=4, examples=("x",), source="")
-    for number, group in enumerate(failures(faces, groups, FEW)):
-        mine = [n for n in range(30) if n % 2 == number and n not in (0, 3)]
-        failed = sum(int((failed_F == n).sum()) for n in mine)
-        assert (group.failed, group.tried) == (failed, failed + 4 * len(mine))
-        assert group.rate.value == pytest.approx(failed / (failed + 4 * len(mine)))
-        assert group.rate.low < group.rate.value < group.rate.high
-    assert failures(faces, groups, FEW)[1].rate.low > failures(faces, groups, FEW)[0].rate.value
 
 
 def test_of_too_many_people_some_are_exchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

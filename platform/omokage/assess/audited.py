@@ -5,31 +5,26 @@ Shape key: N faces, E numbers of an embedding, P people with a face, G groups, F
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from omokage.assess.group_failures import GroupFailures, failures
 from omokage.assess.grouping import Grouped
 from omokage.assess.subject import Subject
+from omokage.assess.verdicts import Verdict, verdicts
 from omokage.errors import ConfigError
 from omokage.evaluate import manifold as laying
 from omokage.evaluate.audit import Audit, AuditConfig, audit
-from omokage.evaluate.bootstrap import BootstrapConfig, draw, interval, room, units_for
+from omokage.evaluate.bootstrap import BootstrapConfig, room
 from omokage.evaluate.extremes import Alike, extremes
-from omokage.evaluate.gaps import Gap
 from omokage.evaluate.groups import Groups
-from omokage.evaluate.interval import Interval
 from omokage.evaluate.manifold import Manifold
 from omokage.evaluate.spread import Axes, HeatMap, Spread, axes, heat_map, spread
 from omokage.evaluate.verification import verification
 from omokage.progress import OnProgress
 from omokage.vision.attributes import LIMITS
-
-LEVEL: Final = 0.05
-"""Chance that groups are said to differ in anything although they do not: it is shared out over all tests."""
 
 AXES: Final = 10
 """Principal axes whose variance is told."""
@@ -72,48 +67,6 @@ class AuditedConfig:
             raise ConfigError(f"fmr must lie between 0 and 1, got {self.fmr}")
         if self.threshold is not None and not -1 <= self.threshold <= 1:
             raise ConfigError(f"threshold must be a similarity, -1 to 1, got {self.threshold}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GroupFailures:
-    """Pictures of a group's people that gave no face."""
-
-    name: str
-    tried: int
-    """Pictures of people whose faces are all in this group, those that failed included."""
-    failed: int
-    rate: Interval | None
-    withheld: str
-    """Why there is no rate; empty where there is one."""
-
-    def text(self) -> str:
-        """Return the failures for a person."""
-        told = self.rate.text() if self.rate else f"withheld, {self.withheld}"
-        return f"{self.name}: {self.failed:,} of {self.tried:,} pictures gave no face, {told}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
-    """Whether groups differ in something."""
-
-    what: str
-    differ: bool | None
-    """None where no test could be made."""
-    p_value: float | None
-    """How often groups that are put together at random are as far apart."""
-    limit: float
-    """Below which groups are said to differ."""
-    why: str = ""
-    """Why no test could be made."""
-
-    def text(self) -> str:
-        """Return the verdict for a person."""
-        if self.differ is None:
-            return f"{self.what}: cannot tell, {self.why}"
-        told = f"p = {self.p_value:.4f}, limit {self.limit:.4f}"
-        if self.differ:
-            return f"{self.what}: the groups differ by more than chance alone would have it ({told})"
-        return f"{self.what}: these data do not show that the groups differ ({told}), nor that they are equal"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +181,7 @@ def audited(
         how=how,
         audit=told,
         spread=wide,
-        failures=failures(subject, groups, config),
+        failures=failures(subject, groups, config.rates, config.bootstrap),
         verdicts=verdicts(told.gaps, wide),
         ungrouped=_ungrouped(subject, groups),
         axes=axes(vector_NE, AXES, seed=seed),
@@ -266,26 +219,6 @@ def threshold(subject: Subject, config: AuditedConfig, threads: int | None) -> t
     return point.threshold, how + ("; not even equal vectors match there" if point.threshold > 1 else "")
 
 
-def verdicts(gaps: Sequence[Gap], wide: Spread) -> tuple[Verdict, ...]:
-    """Return whether groups differ; the chance of being wrong is shared out over the tests that were made."""
-    tests = [
-        *((gap.rate, gap.p_value, gap.withheld or "no permutation test was made") for gap in gaps),
-        ("sum of squares of each face", wide.p_value, "fewer than two groups have one"),
-    ]
-    made = sum(p_value is not None for _, p_value, _ in tests)
-    limit = LEVEL / max(1, made)
-    return tuple(
-        Verdict(
-            what=what,
-            differ=None if p_value is None else p_value < limit,
-            p_value=p_value,
-            limit=limit,
-            why=why if p_value is None else "",
-        )
-        for what, p_value, why in tests
-    )
-
-
 def _tested(told: Audit, subject: Subject, grouped: Grouped, config: AuditedConfig) -> Audit:
     """Return the audit with permutation tests, on a sample of people where there are too many to exchange them all."""
     lacking = [gap for gap in told.gaps if gap.highest and gap.p_value is None]
@@ -305,35 +238,6 @@ def _tested(told: Audit, subject: Subject, grouped: Grouped, config: AuditedConf
     p_values = {gap.rate: gap.p_value for gap in again.gaps}
     gaps = [replace(gap, p_value=p_values[gap.rate]) if gap in lacking else gap for gap in told.gaps]
     return replace(told, gaps=tuple(gaps))
-
-
-def failures(subject: Subject, groups: Groups, config: AuditedConfig) -> tuple[GroupFailures, ...]:
-    """Return how many pictures of each group's people gave no face; of people whose faces are all in one group."""
-    group_P = np.full(len(subject.people), -2)
-    for group in range(-1, len(groups.names)):
-        mine = np.unique(subject.label_N[groups.group_N == group])
-        group_P[mine] = np.where(group_P[mine] == -2, group, -1)
-    made_P = np.bincount(subject.label_N, minlength=len(subject.people))
-    failed_P = np.bincount(subject.failed_label_F, minlength=len(subject.people))
-    return tuple(
-        _failures(name, made_P[group_P == group], failed_P[group_P == group], config)
-        for group, name in enumerate(groups.names)
-    )
-
-
-def _failures(
-    name: str, made_U: NDArray[np.int64], failed_U: NDArray[np.int64], config: AuditedConfig
-) -> GroupFailures:
-    tried_U = made_U + failed_U
-    withheld = config.rates.too_small(len(tried_U), int(tried_U.sum()))
-    rate = None
-    if not withheld:
-        unit_U = units_for(len(tried_U), room(2), config.bootstrap.seed)
-        drawn_RU = draw(int(unit_U.max()) + 1, config.bootstrap).astype(np.float64)
-        with np.errstate(invalid="ignore"):
-            rate_R = (drawn_RU @ np.bincount(unit_U, failed_U)) / (drawn_RU @ np.bincount(unit_U, tried_U))
-        rate = interval(float(failed_U.sum() / tried_U.sum()), rate_R, config.bootstrap)
-    return GroupFailures(name=name, tried=int(tried_U.sum()), failed=int(failed_U.sum()), rate=rate, withheld=withheld)
 
 
 def _ungrouped(subject: Subject, groups: Groups) -> tuple[tuple[str, int], ...]:
