@@ -5,6 +5,8 @@ import io
 import json
 import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +69,13 @@ def test_two_pictures(album, tmp_path):
     assert "Calibrated on 50 people of /人物/data@v1" in other.out and "%" not in other.out
 
 
-def test_a_list_is_answered_line_by_line(album, calibration, tmp_path):
+def stop(done: int, of: int, what: str = "") -> None:
+    """Stop as Ctrl-C does, on the way."""
+    if done >= 8:
+        raise KeyboardInterrupt
+
+
+def test_a_list_is_answered_line_by_line(album, calibration, tmp_path, monkeypatch):
     """What a list of pairs brings along: every line has its answer, and what is wrong with one costs no other."""
     lines = [
         "a,same,b,face_b",  # other columns are nobody's business
@@ -112,8 +120,15 @@ def test_a_list_is_answered_line_by_line(album, calibration, tmp_path):
     }
     assert by_line[18]["similarity"] == by_line[2]["similarity"]  # whichever comes first
 
-    out = tmp_path / "out.csv"
-    report = verify_list(str(listing), VerifyConfig(calibration=calibration), str(out))
+    # the same into a file, stopped on the way and gone on with
+    monkeypatch.setattr(flow, "PAIRS", 4)
+    config, out = VerifyConfig(calibration=calibration), tmp_path / "out.csv"
+    with pytest.raises(KeyboardInterrupt):
+        verify_list(str(listing), config, str(out), stop)
+    assert not out.exists()
+    seen: list[int] = []
+    report = verify_list(str(listing), config, str(out), lambda done, of, what="": seen.append(done))
+    assert seen == [8, 12, 16, 17] and (report.answers, report.bad) == (ran.report["answers"], 4)
     assert report.results == () and report.csv == str(out) and "line 8 is no pair" in report.text()
     with out.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -121,28 +136,6 @@ def test_a_list_is_answered_line_by_line(album, calibration, tmp_path):
     assert [float(row["similarity"] or "nan") for row in rows] == pytest.approx(
         [np.nan if by_line[n]["similarity"] is None else by_line[n]["similarity"] for n in by_line], abs=0, nan_ok=True
     )
-
-
-def test_a_stopped_list_is_gone_on_with(album, calibration, tmp_path, monkeypatch):
-    monkeypatch.setattr(flow, "PAIRS", 2)
-    names = [album / "花子 1.png", album / "花子 2.png", album / 'jane, "J".png']
-    listing = tmp_path / "list.csv"
-    with listing.open("w", newline="") as file:
-        csv.writer(file).writerows([("a", "b"), *((a, b) for a in names for b in names)])
-
-    def stop(done: int, of: int, what: str = "") -> None:
-        if done >= 4:
-            raise KeyboardInterrupt
-
-    config, out = VerifyConfig(calibration=calibration), tmp_path / "out.csv"
-    with pytest.raises(KeyboardInterrupt):
-        verify_list(str(listing), config, str(out), stop)
-    assert not out.exists()
-    seen: list[int] = []
-    report = verify_list(str(listing), config, str(out), lambda done, of, what="": seen.append(done))
-    assert seen == [4, 6, 8, 9] and report.answers == {"match": 5, "no match": 4, "cannot say": 0}
-    verify_list(str(listing), config, str(tmp_path / "plain.csv"))
-    assert out.read_bytes() == (tmp_path / "plain.csv").read_bytes()
 
 
 def test_what_stops_the_command_is_said(album, calibration, tmp_path):
@@ -197,8 +190,5 @@ def test_the_command_loads_no_ray_and_no_torch(album):
         f"verifying.verify([{str(album / 'grey.png')!r}, {str(album / 'grey.png')!r}, '--json']); "
         "print(json.dumps([m for m in ('ray', 'torch', 'sklearn', 'mlflow', 'matplotlib') if m in sys.modules]))"
     )
-    import subprocess
-    import sys
-
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout.splitlines()[-1]) == []
