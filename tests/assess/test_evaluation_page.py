@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from omokage.assess import evaluation_page, shown
 from omokage.assess.shown import Examples, ShownConfig
 from omokage.errors import ConfigError
+from omokage.evaluate.extremes import Alike
 from omokage.storage import Folder
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -252,9 +253,15 @@ def test_a_page_of_what_little_there_is(made: judged.Judged, tmp_path) -> None:
     assert len(read.images) == 4 and "nan" not in read.text.lower().split()
 
 
-def test_faces_that_have_no_chip_and_people_who_are_gone(made: judged.Judged) -> None:
-    none = shown.people(made.subject, [], 3)
-    assert none == ()
+def test_faces_that_have_no_chip_and_people_who_are_gone(made: judged.Judged, tmp_path) -> None:
+    faces = made.subject.faces
+    gone = faces.set_column(0, "face_id", pa.array([f"gone {row}" for row in range(faces.num_rows)]))
+    pair = shown.pairs(dataclasses.replace(made.subject, faces=gone), [Alike(a=0, b=7, similarity=0.5)])[0]
+    assert pair.left.jpeg == pair.right.jpeg == b"" and pair.left.uri == faces["uri"][0].as_py()
+    folder = Folder.at(str(tmp_path / "gone"))
+    judged.put(made.found, Examples(genuine=(pair,)), folder)
+    assert Read(folder.read("index.html").decode()).text.count("no picture") == 2
+    assert shown.people(made.subject, [], 3) == ()
     lone = shown.people(made.subject, [0], 1)[0]
     assert lone.typical and lone.others == () and lone.faces == 5
     found = shown.examples(made.subject, ["nobody of that name"], ShownConfig(pairs=0), threads=1)
