@@ -3,12 +3,14 @@
 import html
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import biased
 from omokage.assess import estimated as estimating
+from omokage.assess import shown
 from omokage.assess.audit_page import ESTIMATED, document, drawn
 from omokage.assess.audited import Audited, AuditedConfig, audited
 from omokage.assess.grouping import Grouped
@@ -58,7 +60,20 @@ def test_the_report_says_that_groups_are_estimates(found: Audited) -> None:
     plain = json.loads(found.json())["groups"]
     assert plain["kind"] == "estimate" and plain["estimated"] is True
     assert [model["name"] for model in plain["estimates"]["models"]] == ["age", "gender"]
+    assert "\u202eb" in plain["names"] and "\u202e" not in found.text()
     assert plain["estimates"]["limits"] == list(LIMITS) and all(limit in found.text() for limit in LIMITS)
+
+
+def test_some_faces_of_each_group_are_shown_each_of_another_person(tmp_path: Path) -> None:
+    biased.crowd(people=12, faces=3, chips=True).write(str(tmp_path))
+    faces = subject(str(tmp_path))
+    rows = {"a": np.flatnonzero(faces.label_N < 5), "b": np.flatnonzero(faces.label_N >= 5)}
+    a, b = shown.sets(faces, rows, 6)
+    assert (a.identity, a.faces, a.pictures, a.shown, b.shown) == ("a", 15, 15, 6, 6)
+    people = [[chip.uri.partition("/")[0] for chip in group.others] for group in (a, b)]
+    assert len(set(people[0])) == 5 and len(set(people[1])) == 6 and set(people[0]) <= set(faces.people[:5])
+    assert all(chip.jpeg.startswith(b"\xff\xd8") and chip.similarity is None for chip in a.others)
+    assert shown.sets(faces, rows, 6)[0].others == a.others
 
 
 def test_the_same_audit_is_the_same_page(found: Audited) -> None:

@@ -24,6 +24,7 @@ from omokage.evaluate.manifold import Manifold
 from omokage.evaluate.spread import Axes, HeatMap, Spread, axes, heat_map, spread
 from omokage.evaluate.verification import verification
 from omokage.progress import OnProgress
+from omokage.sheet.words import visible
 from omokage.vision.attributes import LIMITS
 
 AXES: Final = 10
@@ -143,7 +144,8 @@ class Audited:
         lines += [self.audit.text().removesuffix("\n".join(self.audit.words)).rstrip()]
         lines += [group.text() for group in self.failures if group.failed]
         lines += [self.spread.text(), *(verdict.text() for verdict in self.verdicts)]
-        return "\n".join([*lines, "", *self.words])
+        whole = "\n".join([*lines, "", *self.words])
+        return "\n".join(map(visible, whole.split("\n")))  # names may hold what a terminal would obey
 
 
 def audited(
