@@ -21,6 +21,7 @@ from omokage import schema
 from omokage.errors import ConfigError, DatasetError, SourceError
 from omokage.flows import identify as flow
 from omokage.flows.calibrate import CalibrateConfig, calibrate
+from omokage.flows.encoded import EncodedConfig
 from omokage.flows.identify import IdentifyConfig, identify
 from omokage.flows.look import Sight, looking, seen
 from omokage.source import Source
@@ -233,6 +234,8 @@ def test_calibrating_on_generated_people(tmp_path):
     assert not Path(out).exists()
     with pytest.raises(ConfigError, match="fmr must lie between 0 and 1"):
         CalibrateConfig(fmr=1.0)
+    with pytest.raises(ConfigError, match="name the encoder"):
+        CalibrateConfig(encoding=EncodedConfig(from_chips=True))
     (tmp_path / "mine.txt").write_text("notes")
     with pytest.raises(ConfigError, match="is there already"):
         calibrate(data.folder.url, CalibrateConfig(out=str(tmp_path / "mine.txt")))

@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from omokage.assess.subject import subject
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate.bootstrap import BootstrapConfig
 from omokage.evaluate.calibration import calibrate as found_in
+from omokage.flows.cluster import ClusterConfig
 from omokage.flows.encoded import EncodedConfig, encoded
 from omokage.ledger.version import opened
 from omokage.progress import OnProgress, quietly
@@ -41,6 +42,8 @@ class CalibrateConfig:
         """Reject what is no rate."""
         if not 0 < self.fmr < 1:
             raise ConfigError(f"fmr must lie between 0 and 1, got {self.fmr}")
+        if self.encoder is None and replace(self.encoding, cluster=ClusterConfig()) != EncodedConfig():
+            raise ConfigError("runtime, from_chips, align and padding say how vectors are made: name the encoder, too")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
