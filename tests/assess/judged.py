@@ -13,6 +13,7 @@ from omokage.assess.evaluation import Evaluation
 from omokage.assess.judge import evaluation
 from omokage.assess.shown import Examples, ShownConfig, examples
 from omokage.assess.subject import Subject, subject
+from omokage.card.page import page
 from omokage.evaluate.bootstrap import BootstrapConfig
 from omokage.storage import Folder
 from omokage.store import Dataset
@@ -67,3 +68,8 @@ def put(found: Evaluation, shown: Examples, folder: Folder) -> None:
     """Write a result as a flow does."""
     drawn = evaluation_page.plots(found)
     written.write(folder, "evaluation", found.json(), evaluation_page.document(found, drawn, shown), drawn)
+
+
+def page_of(found: Evaluation, shown: Examples) -> str:
+    """Return the page without its plots, which take longer to draw than all else."""
+    return "".join(page(evaluation_page.document(found, {}, shown)))

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from omokage.assess import evaluation_page, shown
+from omokage.assess import shown
 from omokage.assess.shown import Examples, ShownConfig
 from omokage.errors import ConfigError
 from omokage.evaluate.extremes import Alike
@@ -240,11 +240,10 @@ def test_a_page_of_what_little_there_is(made: judged.Judged, tmp_path) -> None:
         warnings=(),
     )
     folder = Folder.at(str(tmp_path / "few"))
-    judged.put(few, dataclasses.replace(made.shown, worst=()), folder)
-    assert "not the listed pairs alone" in Read(folder.read("index.html").decode()).text
+    assert "not the listed pairs alone" in Read(judged.page_of(few, made.shown)).text
     judged.put(few, Examples(), folder)
     read = Read(folder.read("index.html").decode())
-    assert {"roc", "det", "scores", "precision-recall"} == set(evaluation_page.plots(few))
+    assert folder.names("plots")[::2] == ["det.png", "precision-recall.png", "roc.png", "scores.png"]
     assert "Not told: cross-validation over people needs 4 people." in read.text
     assert "Not told: it was not asked for." in read.text and "Before you read on" not in read.text
     assert "Person by person" not in read.text and "Pairs to look at" not in read.text
@@ -253,14 +252,12 @@ def test_a_page_of_what_little_there_is(made: judged.Judged, tmp_path) -> None:
     assert len(read.images) == 4 and "nan" not in read.text.lower().split()
 
 
-def test_faces_that_have_no_chip_and_people_who_are_gone(made: judged.Judged, tmp_path) -> None:
+def test_faces_that_have_no_chip_and_people_who_are_gone(made: judged.Judged) -> None:
     faces = made.subject.faces
     gone = faces.set_column(0, "face_id", pa.array([f"gone {row}" for row in range(faces.num_rows)]))
     pair = shown.pairs(dataclasses.replace(made.subject, faces=gone), [Alike(a=0, b=7, similarity=0.5)])[0]
     assert pair.left.jpeg == pair.right.jpeg == b"" and pair.left.uri == faces["uri"][0].as_py()
-    folder = Folder.at(str(tmp_path / "gone"))
-    judged.put(made.found, Examples(genuine=(pair,)), folder)
-    assert Read(folder.read("index.html").decode()).text.count("no picture") == 2
+    assert Read(judged.page_of(made.found, Examples(genuine=(pair,)))).text.count("no picture") == 2
     assert shown.people(made.subject, [], 3) == ()
     lone = shown.people(made.subject, [0], 1)[0]
     assert lone.typical and lone.others == () and lone.faces == 5
