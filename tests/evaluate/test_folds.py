@@ -91,7 +91,7 @@ def test_folds_share_no_person(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = sorted(int(part.genuine_K.sum()) // 6 for part in parts)
     assert sizes == [2] * 7 + [3] * 3
     assert [int(part.impostor_K.sum()) for part in parts].count(16) == 7
-    monkeypatch.setattr(module, "ALL_BY_CELL", 0)
+    monkeypatch.setattr(module, "FINE", 0)
     for one, other in zip(parts, by_people(vector_NE, label_N, 10), strict=True):  # by cell, and by bin
         assert (one.cells_K == 1).all() and (other.cells_K == CELLS).all()
         bin_, at = np.unique(one.low_K // CELLS, return_inverse=True)

@@ -15,14 +15,14 @@ from omokage.index.threads import cores
 SAMPLE: Final = 1024
 """Faces that each core compares with as many others to learn how quick this machine is."""
 
-COST: Final = {"people": 1.5, "intervals": 1.5}
+COST: Final = {"people": 1.2, "intervals": 1.2}
 """Of a pair in some parts of the work, against counting it."""
 
 OTHERWISE: Final = 2.0
 """Seconds of drawing people anew, of plots and of the page, about."""
 
-HELD: Final = 500 << 20
-"""Bytes beside the vectors, about."""
+HELD: Final = 900 << 20
+"""Bytes beside the vectors, about: most of it programs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
