@@ -254,6 +254,9 @@ def test_folders_are_compared_and_the_result_is_one(tmp_path: Path) -> None:
     (tmp_path / "0.4" / kept.DRAWS).unlink()
     (why,) = compare(*places).unpaired["1:1"]
     assert why == "the draws of B are no longer in the folder: evaluate again"
+    compare(*places, str(tmp_path / "out"))
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.index(f"1:1 is not paired: {why}") < page.index("Which is better?") and "B is better" not in page
     with pytest.raises(ConfigError, match="holds a report of another kind"):
         compare(*places, str(tmp_path / "0.75"))
     with pytest.raises(DatasetError, match=r"is no evaluation \(it holds comparison\)"):

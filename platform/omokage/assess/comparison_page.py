@@ -28,9 +28,10 @@ def drawn(found: Comparison, a: Judged, b: Judged) -> dict[str, Plot]:
     curves = dict(zip(names, (a.evaluation.verification, b.evaluation.verification), strict=True))
     made = {"differences": differences(found)} if any(each.difference for each in found.differences) else {}
     made |= {"roc": plots.roc(curves), "det": plots.det(curves)}
-    sides = (a.evaluation.identification, b.evaluation.identification)
-    if all(sides):
-        largest = dict(zip(names, (side[-1] for side in sides), strict=True))
+    found_by_size = [{each.size: each for each in side.evaluation.identification} for side in (a, b)]
+    shared = found_by_size[0].keys() & found_by_size[1].keys()
+    if shared:
+        largest = dict(zip(names, (side[max(shared)] for side in found_by_size), strict=True))
         made["cmc"] = plots.cmc(largest)
         if all(each.dir_curve for each in largest.values()):
             made["dir"] = plots.dir_curve(largest)
@@ -80,7 +81,10 @@ def document(found: Comparison, plot: Mapping[str, Plot]) -> Document:
             Section("What these figures show, and what they do not", (Points(WHAT),)),
             _made(found),
         ),
-        warnings=found.warnings,
+        warnings=(
+            *(f"{part} is not paired: {'; '.join(why)}" for part, why in found.unpaired.items()),
+            *found.warnings,
+        ),
     )
 
 
