@@ -13,10 +13,11 @@ from omokage.evaluate.bootstrap import BootstrapConfig
 from omokage.evaluate.folds import by_people, pool
 from omokage.evaluate.groups import by_table
 from omokage.evaluate.identification import identification
+from omokage.evaluate.manifold import Manifold
 from omokage.evaluate.people import people
 from omokage.evaluate.precision_recall import precision_recall
 from omokage.evaluate.search import Gallery, search
-from omokage.evaluate.spread import axes, heat_map
+from omokage.evaluate.spread import axes, heat_map, spread
 from omokage.evaluate.verification import verification
 
 FEW = BootstrapConfig(replicates=100)
@@ -55,6 +56,12 @@ def drawn() -> dict[str, drawing.Plot]:
         "plain": plots.matrix(["a", "b"], [[0.1, None], [None, -0.2]], "similarity", log=False),
         "heat": plots.heat_map(heat_map(vector_NE, label_N, groups), groups.names),
         "scatter": plots.scatter(axes(vector_NE), groups.group_N, groups.names),
+        "layout": plots.layout(
+            Manifold(row_S=np.arange(40), place_S2=vector_NE[:40, :2].astype(float)),
+            np.where(label_N < 3, -1, groups.group_N),
+            groups.names,
+        ),
+        "spread": plots.spread(spread(vector_NE, label_N, groups, bootstrap=FEW)),
     }
 
 
