@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate import bootstrap
-from omokage.evaluate.bootstrap import BootstrapConfig, Interval, among, intervals, paired, units_for
+from omokage.evaluate.bootstrap import BootstrapConfig, among, intervals, paired, units_for
+from omokage.evaluate.interval import Interval
 from omokage.evaluate.verification import verification
 
 FMRS = (0.1, 0.01)

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omokage.assess.evaluate_config import EvaluateConfig as EvaluateConfig
-from omokage.evaluate.bootstrap import BootstrapConfig, Interval, Intervals
+from omokage.evaluate.bootstrap import BootstrapConfig, Intervals
 from omokage.evaluate.failures import FailurePoint, Failures
 from omokage.evaluate.folds import FoldPoint, Folds
 from omokage.evaluate.identification import RANK_ONE, Identification, OpenPoint, fnir_name
+from omokage.evaluate.interval import Interval
 from omokage.evaluate.people import People, PeopleSummary, Person
 from omokage.evaluate.precision_recall import PrecisionRecall
 from omokage.evaluate.verification import Verification, tar_name

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate import pairs
-from omokage.evaluate.interval import Interval as Interval
+from omokage.evaluate.interval import Interval
 from omokage.evaluate.sweep import THRESHOLDS, ByUnit, Levels, sweep
 from omokage.evaluate.verification import Verification, tar_name
 

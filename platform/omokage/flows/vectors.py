@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from omokage import schema
-from omokage.index.build import unit
+from omokage.index.unit import unit
 from omokage.shards import Shard, read_table
 from omokage.store import Dataset
 

@@ -20,7 +20,7 @@ from omokage.index.coder import Coder
 from omokage.index.lists import Probes
 from omokage.index.segment import MARK, released, taken
 from omokage.index.threads import each
-from omokage.index.unit import unit as unit
+from omokage.index.unit import unit
 
 Value = TypeVar("Value", bound=np.generic)
 
