@@ -195,7 +195,7 @@ def test_a_large_group_trains_and_is_told(tmp_path: Path) -> None:
     found = split(album(tmp_path / "data", faces), None, PEOPLE, 0)
     assert {f"p{number:02d}" for number in range(25)} <= who(found, "train")
     assert counts(found, "people") == [28, 8, 4]
-    assert "the largest has 25 people: 'p00', 'p01', 'p02', …. That is many" in " ".join(found.notes)
+    assert "1 group, the largest of 25 people: 'p00', 'p01', 'p02', …. That is many" in " ".join(found.notes)
 
 
 def test_shares_that_groups_do_not_fit_are_told(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from omokage import schema
 from omokage.errors import ConfigError, DatasetError
+from omokage.sheet import words
 
 PARTS: Final[tuple[schema.Part, ...]] = get_args(schema.Part)
 TRAIN, VAL, TEST = range(3)
@@ -179,8 +180,8 @@ def _groups(names: list[str], unit_P: Ints, size_U: Ints) -> list[str]:
     some = ", ".join(repr(names[person]) for person in np.flatnonzero(unit_P == largest)[:3].tolist())
     note = (
         f"{int(size_U[tied_U].sum()):,} of {len(names):,} people share a file or a near-duplicate face with another, "
-        f"in {int(tied_U.sum()):,} groups that stay in one part each; the largest has {int(size_U[largest]):,} people: "
-        f"{some}{', …' if size_U[largest] > 3 else ''}"
+        f"and stay in one part with them: {words.count(int(tied_U.sum()), 'group')}, the largest of "
+        f"{int(size_U[largest]):,} people: {some}{', …' if size_U[largest] > 3 else ''}"
     )
     if size_U[largest] > max(FEWEST, LARGE * len(names)):
         note += ". That is many: they may be one person, or pictures of groups, or the encoder sees no difference"
