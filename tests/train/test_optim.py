@@ -251,9 +251,10 @@ def test_a_run_of_another_length_is_refused_where_the_rate_would_jump():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"lr": 0.0}, "lr must be above 0, got 0"),
-        ({"lr": math.nan}, "lr must be above 0, got nan"),
-        ({"lr": math.inf}, "lr must be above 0, got inf"),
+        ({"lr": 0.0}, r"lr must be above 0 and at most 1e\+30, got 0"),
+        ({"lr": math.nan}, r"lr must be above 0 and at most 1e\+30, got nan"),
+        ({"lr": math.inf}, r"lr must be above 0 and at most 1e\+30, got inf"),
+        ({"lr": 1e38}, r"lr must be above 0 and at most 1e\+30, got 1e\+38"),
         ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
         ({"warmup_epochs": -0.1}, "warmup_epochs must be at least 0"),
     ],

@@ -28,6 +28,9 @@ STEPS: Final = (0.5, 0.75, 0.9)
 EXPONENTIAL_END: Final = 0.05
 """What ranger-exp has brought the learning rate down to at the end of the run, as a factor."""
 
+LARGEST_LR: Final = 1e30
+"""Learning rate; steps of larger ones overflow float32 by themselves, whatever the gradient."""
+
 PLATEAU_EPOCHS: Final = 3
 """adamw-plateau lowers the learning rate when so many epochs in a row are no better than the best."""
 
@@ -58,8 +61,8 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         """Reject what nothing could be trained with."""
-        if self.lr is not None and not 0 < self.lr < math.inf:
-            raise ConfigError(f"lr must be above 0, got {self.lr}")
+        if self.lr is not None and not 0 < self.lr <= LARGEST_LR:
+            raise ConfigError(f"lr must be above 0 and at most {LARGEST_LR:g}, got {self.lr}")
         if self.weight_decay is not None and not 0 <= self.weight_decay < math.inf:
             raise ConfigError(f"weight_decay must be at least 0, got {self.weight_decay}")
         if not 0 <= self.warmup_epochs < math.inf:
