@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,9 @@ from omokage.shards import write_shard
 from omokage.stages.write import face_id
 from omokage.storage import Folder
 from omokage.store import Dataset, Head
+from omokage.train import run as runs
+from omokage.train.recipe import Recipe
+from omokage.train.run import Run, RunHead
 
 
 @dataclass(frozen=True)
@@ -107,3 +111,27 @@ def crowd(people: int = 8, faces: int = 4, dim: int = 16, noise: float = 0.4, se
             name = f"person {person:02d}"
             made.faces.append(Face(name, f"{name}/{number:04d}.jpg", vector_E / np.linalg.norm(vector_E)))
     return made
+
+
+PARTS = {"person 00": "train", "person 01": "train", "person 02": "val", "person 03": "test"}
+
+
+def trained(place: Path, data: Dataset) -> Run:
+    """Write the folder of a training on some of a dataset's people."""
+    faces = pa.concat_tables(data.faces(["face_id", "identity"]))
+    rows = [(i, name, PARTS[name]) for i, name in zip(*(c.to_pylist() for c in faces), strict=True) if name in PARTS]
+    table = pa.table({name: [row[n] for row in rows] for n, name in enumerate(("face_id", "identity", "part"))})
+    content, sha256 = runs.table_bytes(table)
+    head = RunHead(
+        dataset=data.folder.url,
+        version=None,
+        version_sha256=None,
+        generation=1,
+        split_sha256=sha256,
+        recipe=runs.plain(Recipe()),
+        code={"omokage": "0", "commit": None},
+        key="0" * 32,
+    )
+    run = Run.at(str(place))
+    run.begin(head, "", content, None)
+    return run

@@ -3,41 +3,14 @@
 import dataclasses
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
-from album import Face, crowd
 
+from album import Face, crowd, trained
 from omokage.assess import overlap
 from omokage.assess.overlap import Training
 from omokage.assess.subject import subject
 from omokage.errors import ConfigError, DatasetError
-from omokage.store import Dataset
 from omokage.train import run as runs
-from omokage.train.recipe import Recipe
-from omokage.train.run import Run, RunHead
-
-PARTS = {"person 00": "train", "person 01": "train", "person 02": "val", "person 03": "test"}
-
-
-def trained(place: Path, data: Dataset) -> Run:
-    """Write the folder of a training on some of a dataset's people."""
-    faces = pa.concat_tables(data.faces(["face_id", "identity"]))
-    rows = [(i, name, PARTS[name]) for i, name in zip(*(c.to_pylist() for c in faces), strict=True) if name in PARTS]
-    table = pa.table({name: [row[n] for row in rows] for n, name in enumerate(("face_id", "identity", "part"))})
-    content, sha256 = runs.table_bytes(table)
-    head = RunHead(
-        dataset=data.folder.url,
-        version=None,
-        version_sha256=None,
-        generation=1,
-        split_sha256=sha256,
-        recipe=runs.plain(Recipe()),
-        code={"omokage": "0", "commit": None},
-        key="0" * 32,
-    )
-    run = Run.at(str(place))
-    run.begin(head, "", content, None)
-    return run
 
 
 def test_people_who_were_learnt_from_or_chose_the_model_are_told(tmp_path: Path) -> None:

@@ -188,6 +188,18 @@ def test_a_part_needs_a_training(data: Dataset) -> None:
         EvaluateSettings(part="half")  # type: ignore[arg-type]
 
 
+def test_who_was_trained_on_is_told_and_can_be_left_out(tmp_path: Path) -> None:
+    made = album.crowd(people=6, faces=3).write(str(tmp_path / "data"))
+    run = album.trained(tmp_path / "run", made).folder.url
+    bare = dataclasses.replace(HOW, shown=ShownConfig(pairs=0, worst=0), trained_on=run)
+    told = evaluate(made.folder.url, None, bare)
+    assert told.evaluation.warnings[0].startswith("2 people and 6 pictures") and "--part test" in told.text()
+    part = evaluate(made.folder.url, None, dataclasses.replace(bare, part="train"))
+    assert part.evaluation.people_judged == 2 and part.evaluation.faces == 6 and part.folder != told.folder
+    unknown = kept.key(subject(made.folder.url), bare.judge, bare.shown)
+    assert unknown[:8] not in (told.folder[-8:], part.folder[-8:])
+
+
 def test_a_dataset_on_s3_has_its_evaluation_there(server: dict[str, str], address: None) -> None:
     s3_server.client(server).mkdir("judged")
     data = CROWD.write("s3://judged/data")

@@ -34,8 +34,14 @@ LONGEST: Final = 40
 """Characters of a name in the folder's name."""
 
 
-def key(subject: Subject, config: EvaluateConfig, shown: ShownConfig) -> str:
+def key(subject: Subject, config: EvaluateConfig, shown: ShownConfig, split: str | None = None) -> str:
     """Return what is equal where an evaluation would come out the same.
+
+    Args:
+        subject: The faces.
+        config: What is compared.
+        shown: What the page shows.
+        split: SHA-256 of the split of the training that is told of.
 
     Raises:
         DatasetError: A list cannot be read.

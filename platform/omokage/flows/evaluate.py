@@ -132,8 +132,9 @@ def evaluate(
     data, _ = opened(address)
     if out is not None:
         written.free(Folder.at(out), "evaluation", data.head.source)
-    faces = _subject(address, data, settings, on_progress)
-    key = kept.key(faces, settings.judge, settings.shown)
+    training = _training(settings)
+    faces = _subject(address, data, training, settings, on_progress)
+    key = kept.key(faces, settings.judge, settings.shown, training.head.split_sha256 if training else None)
     folder = Folder.at(out) if out is not None else kept.place(data.folder, faces, key)
     written.free(folder, "evaluation", data.head.source)
     there = written.read(folder)
@@ -147,14 +148,23 @@ def evaluate(
     return replace(_report(folder, found, settings, began), new=True, warnings=tuple(telling))
 
 
-def _subject(address: str, data: Dataset, settings: EvaluateSettings, on_progress: OnProgress) -> Subject:
-    """Return the faces that are judged, with what there is to say of the encoder's training."""
+def _training(settings: EvaluateSettings) -> Training | None:
+    """Return the training that gave the encoder, where it is known.
+
+    Raises:
+        ConfigError: A part of its split is asked for, and it is not known.
+        DatasetError: There is none, or it is damaged.
+    """
     run = settings.trained_on or overlap.run_of(settings.encoder)
     if run is None and settings.part != "all":
-        raise ConfigError(
-            f"--part {settings.part} is a part of a training's split: give the training with --trained-on"
-        )
-    training = Training.at(run) if run is not None else None
+        raise ConfigError(f"--part {settings.part} is of a training's split: give the training with --trained-on")
+    return Training.at(run) if run is not None else None
+
+
+def _subject(
+    address: str, data: Dataset, training: Training | None, settings: EvaluateSettings, on_progress: OnProgress
+) -> Subject:
+    """Return the faces that are judged, with what there is to say of the encoder's training."""
     vectors: Encoded | None = None
     if settings.encoder is not None:
         vectors = encoded(data, settings.encoder, config=settings.encode, on_progress=on_progress)
