@@ -37,11 +37,11 @@ class Size:
     enrolled: int = 100_000
     """People, a face of each."""
     searches: int = 10_000
-    many: tuple[int, int] = (500_000, 50_000)
+    many: tuple[int, int] = (400_000, 50_000)
     """People and searches, for lists."""
 
 
-QUICK = Size(small=(60, 30), rounds=2, large=(100, 40), enrolled=4000, searches=500, many=(8000, 1000))
+QUICK = Size(rounds=2, large=(100, 40), enrolled=4000, searches=500, many=(20_000, 1000))
 
 
 def drawn(people: int, faces: int, genuine: float = 0.3) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -167,6 +167,7 @@ def _through_lists(
     best_SK = near.search(probe_QE[choose_S], SURE, near.lists)[1]
     needed_S = np.sort(near.needed(probe_QE[choose_S], best_SK[:, 0]))
     probed = int(needed_S[min(half, int(np.ceil(config.search_recall * half))) - 1])
+    probed = near.lists if probed > near.lists / 2 else probed  # in large products all take hardly longer than half
     nearest = _nearest(gallery, near, probed)
     found = by_index(gallery, nearest, probe_QE, label_Q, AT_ONCE)
     exact = search(gallery, probe_QE[measure_S], label_Q[measure_S], threads=threads)[0]

@@ -30,9 +30,12 @@ CELLS: Final = 1 << SHIFT
 
 BINS: Final = 2 * HALF // CELLS + 1
 
-ROWS: Final = 256
-COLUMNS: Final = 512
+ROWS: Final = 512
+COLUMNS: Final = 2048
 """Of a block of products."""
+
+MANY: Final = 16_384
+"""Faces; fewer are counted in blocks half as high and wide, which are slower and take little beside the faces."""
 
 STRIP: Final = 1 << 15
 """Products that are gone over several times while they are in the processor's cache."""
@@ -224,15 +227,17 @@ def unit_vectors(embedding_NE: Any) -> NDArray[np.float32]:
 
 def count(faces: Faces, wanted_B: NDArray[np.bool_], threads: int | None = None) -> Counts:
     """Return how many of all pairs have each similarity."""
+    part = 1 if len(faces.person_N) > MANY else 2
+    shape = max(1, ROWS // part), max(1, COLUMNS // part)
     # room is taken once, and here: what threads take of their own is not given back
-    rooms = [_Room(wanted_B, faces.pairs) for _ in range(threads or cores())]
+    rooms = [_Room(wanted_B, faces.pairs, shape) for _ in range(threads or cores())]
 
     def stripe(start: int) -> None:
         room = rooms.pop()
         _stripe(faces, start, room)
         rooms.append(room)
 
-    for _ in each(stripe, range(0, len(faces.person_N), ROWS), len(rooms)):
+    for _ in each(stripe, range(0, len(faces.person_N), shape[0]), len(rooms)):
         pass
     impostor_B = np.zeros(BINS, np.int64)
     impostor, genuine = Tally(), Tally()
@@ -277,15 +282,16 @@ def cells(product_RC: NDArray[np.float32], cell_RC: NDArray[np.int32]) -> None:
 class _Room:
     """What one thread works in, and what it has counted."""
 
-    def __init__(self, wanted_B: NDArray[np.bool_], pairs: int) -> None:
-        """Begin with none of at most so many pairs."""
+    def __init__(self, wanted_B: NDArray[np.bool_], pairs: int, shape: tuple[int, int]) -> None:
+        """Begin with none of at most so many pairs, in blocks of a shape."""
+        self.rows, self.columns = shape
         self.impostor, self.genuine = Tally(), Tally()
         self.wanted_B = np.append(wanted_B, False)  # one more: where pairs go that are not to be counted
         kind = torch.int32 if pairs < 1 << 31 else torch.int64
         self.count_B, self.one = torch.zeros(BINS + 1, dtype=kind), torch.ones(1, dtype=kind)
-        self.product = np.empty(ROWS * COLUMNS, np.float32)
+        self.product = np.empty(self.rows * self.columns, np.float32)
         # torch and numpy want places as int64, and make them so if they are not
-        size = max(STRIP, COLUMNS)
+        size = max(STRIP, self.columns)
         self.bins, self.mask = np.empty(size, np.int64), np.empty(size, np.bool_)
 
     def add(self, cell: NDArray[np.int32]) -> None:
@@ -300,10 +306,10 @@ class _Room:
 
 def _stripe(faces: Faces, start: int, room: _Room) -> None:
     """Count the pairs of some rows with all faces after them."""
-    row_RE = faces.vector_NE[start : start + ROWS]
+    row_RE = faces.vector_NE[start : start + room.rows]
     last = faces.person_N[start + len(row_RE) - 1]
-    for left in range(start, len(faces.person_N), COLUMNS):
-        column_CE = faces.vector_NE[left : left + COLUMNS]
+    for left in range(start, len(faces.person_N), room.columns):
+        column_CE = faces.vector_NE[left : left + room.columns]
         product_RC = room.product[: len(row_RE) * len(column_CE)].reshape(len(row_RE), len(column_CE))
         np.matmul(row_RE, column_CE.T, out=product_RC)
         rows = max(1, STRIP // len(column_CE))

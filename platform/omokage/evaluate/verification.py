@@ -25,7 +25,7 @@ SHOWN: Final = 10
 """Pairs of different people that must match by mistake at a rate for the data to show it: with ten, the standard error
 is a third of the rate, were the pairs independent."""
 
-ALL_BY_CELL: Final = 1 << 21
+ALL_BY_CELL: Final = 1 << 19
 """So many pairs are all counted by cell; of more, only those near the operating points."""
 
 SAMPLE: Final = 8192

@@ -20,7 +20,7 @@ from omokage.index import lists
 from omokage.index.build import Codes
 from omokage.index.coder import Coder
 from omokage.index.lists import within
-from omokage.index.product import products, reaching
+from omokage.index.product import COLUMNS, ROWS, products
 from omokage.index.threads import each
 
 BLOCK: Final = 4096
@@ -64,7 +64,8 @@ class Candidates:
 
     def best(self, count: int, probes: int) -> "Candidates":
         """Return the best ``count`` of each of so many probes, by probe, falling."""
-        order_C = np.lexsort((self.row_C, -self.product_C, self.probe_C))
+        # one whole number for both; of equal ones the first that came comes first
+        order_C = np.argsort(self.probe_C * np.int64(-2 * LEAST) - self.product_C, kind="stable")
         count_Q = np.bincount(self.probe_C, minlength=probes)
         order_C = order_C[within(count_Q) < count]
         return Candidates(self.probe_C[order_C], self.row_C[order_C], self.product_C[order_C])
@@ -155,8 +156,9 @@ class Near:
             count_Q = np.bincount(near.probe_C, minlength=len(probe_QD))
             full_Q, last_Q = count_Q == wanted, np.cumsum(count_Q) - 1
             floor_Q[full_Q] = near.product_C[last_Q[full_Q]]
-            near = Candidates.join([near, *self._through(codes_QE, list_QP[:, first:], floor_Q)])
-            near = near.best(wanted, len(probe_QD))
+            every = probed == self.lists
+            more = self._all(codes_QE, floor_Q) if every else self._through(codes_QE, list_QP[:, first:], floor_Q)
+            near = Candidates.join([*([] if every else [near]), *more]).best(wanted, len(probe_QD))
         return self._scored(probe_QD, near, count)
 
     def _through(self, codes_QE: Codes, list_QP: NDArray[np.int64], floor_Q: NDArray[np.int32]) -> Iterator[Candidates]:
@@ -166,9 +168,18 @@ class Near:
         for number in np.flatnonzero((np.diff(starts) > 0) & (np.diff(self.start_L1) > 0)).tolist():
             visitor_V = probe_V[starts[number] : starts[number + 1]]
             begin, end = self.start_L1[number], self.start_L1[number + 1]
-            found_VM = products(torch.from_numpy(codes_QE[visitor_V]), self.codes[begin:end])
-            at_V, at_M = reaching(found_VM - torch.from_numpy(floor_Q[visitor_V])[:, None], 0)
-            yield Candidates(visitor_V[at_V], self.row_N[begin:end][at_M], found_VM.numpy()[at_V, at_M])
+            found_VM = products(torch.from_numpy(codes_QE[visitor_V]), self.codes[begin:end]).numpy()
+            at_V, at_M = _reaching(found_VM, floor_Q[visitor_V])
+            yield Candidates(visitor_V[at_V], self.row_N[begin:end][at_M], found_VM[at_V, at_M])
+
+    def _all(self, codes_QE: Codes, floor_Q: NDArray[np.int32]) -> Iterator[Candidates]:
+        """Yield what ``_through`` all lists does, in larger products."""
+        for top in range(0, len(codes_QE), ROWS["cpu"]):
+            codes = torch.from_numpy(codes_QE[top : top + ROWS["cpu"]])
+            for begin in range(0, len(self.row_N), COLUMNS["cpu"]):
+                found_VM = products(codes, self.codes[begin : begin + COLUMNS["cpu"]]).numpy()
+                at_V, at_M = _reaching(found_VM, floor_Q[top : top + len(codes)])
+                yield Candidates(at_V + top, self.row_N[at_M + begin], found_VM[at_V, at_M])
 
     def _scored(
         self, probe_QD: NDArray[np.float32], near: Candidates, count: int
@@ -186,3 +197,9 @@ class Near:
             at = probe_C[order_C][kept], place_C[kept]
             score_QK[at], row_QK[at] = score_C[order_C][kept], row_C[order_C][kept]
         return score_QK, row_QK
+
+
+def _reaching(found_VM: NDArray[np.int32], floor_V: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return row and column of the products that are at or above the floor of their row."""
+    at_V, at_M = np.divmod(np.flatnonzero(found_VM >= floor_V[:, None]), found_VM.shape[1])
+    return at_V, at_M
