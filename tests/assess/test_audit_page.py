@@ -74,8 +74,3 @@ def test_some_faces_of_each_group_are_shown_each_of_another_person(tmp_path: Pat
     assert len(set(people[0])) == 5 and len(set(people[1])) == 6 and set(people[0]) <= set(faces.people[:5])
     assert all(chip.jpeg.startswith(b"\xff\xd8") and chip.similarity is None for chip in a.others)
     assert shown.sets(faces, rows, 6)[0].others == a.others
-
-
-def test_the_same_audit_is_the_same_page(found: Audited) -> None:
-    first, second = ("".join(page(document(found, drawn(found)))) for _ in range(2))
-    assert first == second

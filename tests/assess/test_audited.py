@@ -155,4 +155,5 @@ def test_an_encoder_that_tells_nobody_apart_gets_a_page_all_the_same(tmp_path: P
     assert found.audit.fmr == 0 and found.audit.fnmr == 1 and "not even equal vectors match" in found.how
     assert all(group.fmr is None and group.fnmr.value == 1 for group in found.audit.groups)
     assert all(not verdict.differ for verdict in found.verdicts) and found.alike == ()
-    assert len(drawn(found)) == 6 and document(found, drawn(found)).sections
+    plots = drawn(found)
+    assert len(plots) == 6 and document(found, plots).sections
