@@ -165,6 +165,8 @@ def test_mlflow_has_figures_settings_and_files(data: Dataset, tmp_path: Path) ->
     assert run.data.metrics["rank_1"] == pytest.approx(report.evaluation.identification[-1].rank_one.value)
     assert run.data.params["encoder.name"] == "crowd-0.35" and run.data.params["bootstrap.replicates"] == "100"
     assert {file.path for file in client.list_artifacts(run.info.run_id)} == {"report.json", "index.html", "plots"}
+    (used,) = run.inputs.dataset_inputs
+    assert used.dataset.name == data.folder.url and [tag.value for tag in used.tags] == ["evaluation"]
     assert report.tracked == uri and report.warnings == ()
 
 

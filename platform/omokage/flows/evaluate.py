@@ -204,6 +204,7 @@ def _track(
         where=folder.url,
         dataset=found.given,
         digest=found.digest,
+        context="evaluation",
         commit=code()["commit"] or "",
         params={"encoder": dict(found.encoder), "part": settings.part, **found.config},
         tags={"omokage.kind": "evaluation"},

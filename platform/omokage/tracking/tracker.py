@@ -47,6 +47,8 @@ class About:
     """The dataset's URL, and its version."""
     digest: str = ""
     """Hash of the dataset's version."""
+    context: str = "training"
+    """What the dataset was used for."""
     commit: str = ""
     """Of the program, by git."""
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -233,7 +235,7 @@ class Tracker:
         name = words.text(self.about.dataset, words.KEY)
         digest = self.about.digest[: words.DIGEST] or "unknown"
         of = Dataset(name=name, digest=digest, source_type="omokage", source=json.dumps({"url": name}))
-        self._client.log_inputs(self.run_id, [DatasetInput(of, [InputTag("mlflow.data.context", "training")])])
+        self._client.log_inputs(self.run_id, [DatasetInput(of, [InputTag("mlflow.data.context", self.about.context)])])
 
     def _told(self, name: str) -> set[int]:
         return {point.step for point in self._client.get_metric_history(self.run_id, name)}
