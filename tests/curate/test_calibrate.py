@@ -10,7 +10,7 @@ import pytest
 from galleries import gallery_of, of_crowd
 
 from crowd import Crowd
-from omokage.curate import calibrate as module
+from omokage.curate import impostors
 from omokage.curate.calibrate import Calibration, calibrate
 from omokage.curate.gallery import Gallery
 from omokage.errors import ConfigError
@@ -81,7 +81,7 @@ def test_the_rate_falls_with_the_similarity_also_where_nothing_was_seen() -> Non
 
 
 def test_the_order_of_rows_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FACES", 1000)
+    monkeypatch.setattr(impostors, "FACES", 1000)
     whole = Crowd(folders=150, faces=10).whole()
     straight = gallery_of(whole.vectors_ND, whole.folder_N)
     turn_N = np.random.default_rng(0).permutation(len(whole.folder_N))

@@ -17,6 +17,7 @@ from conftest import finish, run, start, wait_until
 from crowd import Crowd, gallery
 from omokage import schema
 from omokage.errors import ConfigError, DatasetError, OmokageError, WorkError
+from omokage.flows.centres import Told
 from omokage.flows.find import find
 from omokage.flows.find_config import FindConfig
 from omokage.flows.index import index, up_to_date
@@ -139,6 +140,29 @@ def test_lists_give_a_subset_of_all_pairs_and_say_how_many_they_miss(dataset, tm
     assert reached >= 0.99
     assert recall.low - 0.005 <= reached <= recall.high + 0.005
     assert report.collisions.compared < 0.5 * report.plan.pairs
+
+
+def test_the_faces_of_a_new_index_are_told_as_the_index_has_them_before_there_are_lists(dataset, tmp_path):
+    seen, data = [], Dataset.open(copied(dataset, tmp_path / "data"))
+
+    def note(gallery):
+        assert not (tmp_path / "data" / "index" / "index.json").exists()
+        seen.append(gallery)
+
+    made = up_to_date(data, Speed("int8", 1e9), lists=20, told=Told(on_faces=note))
+    (early,) = seen
+    one, other = (
+        {
+            face: (names[label], vector)
+            for face, label, vector in zip(
+                gallery.faces["face_id"].to_pylist(), gallery.label_N.tolist(), gallery.vectors[:].tolist(), strict=True
+            )
+        }
+        for gallery, names in ((early, early.names), (made.gallery, made.gallery.names))
+    )
+    assert one == other
+    up_to_date(data, Speed("int8", 1e9), told=Told(on_faces=note))
+    assert len(seen) == 1  # nothing is new
 
 
 def test_only_new_faces_are_joined_and_gone_ones_drop_out(dataset, tmp_path):

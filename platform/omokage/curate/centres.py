@@ -96,7 +96,9 @@ def same_size(
                 continue
             label_K = first + np.flatnonzero(sizes[first:end] == size)
             place_KS = (gallery.bounds[label_K] - start)[:, None] + np.arange(size)
-            yield label_K, rows[place_KS], vectors_ND[place_KS]
+            everybody = place_KS.size == len(rows)  # as they lie, without a copy
+            x_KSD = vectors_ND.reshape(*place_KS.shape, -1) if everybody else vectors_ND[place_KS]
+            yield label_K, rows[place_KS], x_KSD
 
 
 def _agreeing_half(x_KSD: NDArray[np.float32]) -> NDArray[np.bool_]:

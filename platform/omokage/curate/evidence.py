@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from omokage.curate.calibrate import bend, robust
 from omokage.curate.centres import Centres
+from omokage.curate.directions import bend, robust
 from omokage.curate.gallery import Gallery
 
 SAMPLE: Final = 1500

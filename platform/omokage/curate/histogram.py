@@ -30,6 +30,7 @@ def plot(calibration: Calibration, threshold: float) -> bytes:
         ylabel="share of pairs, per 0.01",
     )
     axes.minorticks_off()
+    axes.yaxis.set_major_formatter(lambda share, _: f"{share:g}")  # powers of ten as formulas take a third of the time
     axes.legend(loc="upper left", framealpha=0.9)
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": "omokage"})

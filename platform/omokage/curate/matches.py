@@ -59,8 +59,9 @@ class Matches:
             label_M = label_N[part["a"]]
             chosen.append(part[(label_M >= first) & (label_M < end)])
         run = np.concatenate(chosen)
-        keys = place_N[run["b"]], place_N[run["a"]], -run["similarity"], label_N[run["b"]], label_N[run["a"]]
-        return run[np.lexsort(keys)]
+        faces = place_N[run["a"]] * len(place_N) + place_N[run["b"]]
+        people = label_N[run["a"]].astype(np.int64) << 32 | label_N[run["b"]]
+        return run[np.lexsort((faces, -run["similarity"], people))]
 
     def hits(self) -> Hits:
         """Return the matches by pair of people."""

@@ -88,8 +88,11 @@ def weighed(gallery: Gallery) -> Gallery:
 
 
 def _held(gallery: Gallery) -> Gallery:
-    """Return the gallery with the vectors of its people read once, where they are few enough to be held."""
-    rows, dim = np.sort(gallery.order[gallery.bounds[0] :]), gallery.vectors[:1].shape[1]
+    """Return the gallery with the vectors of its people read once, where they are few enough to be held.
+
+    They are read by person, however they are stored: where a row lies in a product can change its last digit.
+    """
+    rows, dim = gallery.order[gallery.bounds[0] :], gallery.vectors[:1].shape[1]
     if len(rows) * dim * 4 > HELD:
         return gallery
     held_nD = np.zeros((max(1, len(rows)), dim), np.float32)

@@ -1,8 +1,9 @@
 """Where the lists of a new index lie: around the people whom the labels know, or where k-means puts them."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from omokage.curate.gallery import labelled
+from omokage.curate.gallery import COLUMNS, NOBODY, Gallery, labelled
 from omokage.flows import vectors
 from omokage.index import lists as training
 from omokage.index import plan
@@ -20,7 +21,7 @@ from omokage.index.coder import Coder
 from omokage.index.lists import Assigner
 from omokage.index.segment import released, taken
 from omokage.index.threads import each
-from omokage.progress import OnProgress, told
+from omokage.progress import OnProgress, quietly, told
 from omokage.shards import Shard
 from omokage.store import Dataset
 
@@ -35,6 +36,15 @@ ROOM: Final = 1.3
 
 
 @dataclass(frozen=True)
+class Told:
+    """What is called while an index is made."""
+
+    on_progress: OnProgress = quietly
+    on_faces: Callable[[Gallery], None] | None = None
+    """Called with the faces of a new index, without chips, as soon as all vectors are there: before there are lists."""
+
+
+@dataclass(frozen=True)
 class Source:
     """Faces of some shards, which are about to become a segment."""
 
@@ -43,17 +53,29 @@ class Source:
     label_N: NDArray[np.int32]
     names: list[str]
     """Identity of each label."""
-    on_progress: OnProgress
+    told: Told
 
     @classmethod
-    def of(cls, data: Dataset, shards: list[Shard], on_progress: OnProgress) -> "Source":
+    def of(cls, data: Dataset, shards: list[Shard], told: Told) -> "Source":
         """Return the faces of shards, with labels by name, whether their vectors can be used or not."""
         identity = pa.concat_tables(vectors.tables(data, shards, ["identity"]))["identity"]
-        return cls(data, shards, *labelled(identity, np.ones(len(identity), bool)), on_progress)
+        return cls(data, shards, *labelled(identity, np.ones(len(identity), bool)), told)
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Yield the vectors, as they are stored."""
-        return told(vectors.blocks(self.data, self.shards), len(self.label_N), "faces", self.on_progress)
+        return told(vectors.blocks(self.data, self.shards), len(self.label_N), "faces", self.told.on_progress)
+
+    def known(self, builder: Builder) -> None:
+        """Tell of the faces, which the builder has encoded."""
+        if self.told.on_faces is not None:
+            label_N = np.where(builder.usable_N, self.label_N, NOBODY).astype(np.int32)
+            vectors_ND = np.asarray(builder.vectors_ND)
+            self.told.on_faces(Gallery(self.faces, vectors_ND, label_N, self.names, lambda rows: [b""] * len(rows)))
+
+    @cached_property
+    def faces(self) -> pa.Table:
+        """What is known of each face beside its vector."""
+        return pa.concat_tables(vectors.tables(self.data, self.shards, COLUMNS))
 
 
 @dataclass(frozen=True)
@@ -90,6 +112,7 @@ def centres(source: Source, speed: plan.Speed, lists: int | None, scratch: Path)
     centroids = training.train(sample_ND, chosen)
     floor = training.floor_of(coder.encode(sample_ND)[0], coder.encode(centroids)[0])
     builder.encode(source.blocks())
+    source.known(builder)
     return Centres(centroids, floor, Assigner(coder, centroids, floor), builder)
 
 
@@ -111,6 +134,7 @@ def _around(
     """
     people = People(len(source.names), builder.coder)
     builder.encode(source.blocks(), people.add)
+    source.known(builder)
     people.done()
     people.look(sample_nE, source.label_N[row_n])
     extra = stray_lists(len(source.names))

@@ -118,14 +118,15 @@ class Joining:
     def _here(self, todo: list[int], memory: int) -> Iterator[tuple[int, int]]:
         mapped = sum(segment.vectors_ND.nbytes + segment.codes_NE.nbytes for segment in self.faces.segments)
 
-        def unit(number: int) -> tuple[int, int]:
+        def unit(number: int) -> tuple[int, NDArray[np.void]]:
             matches = self.join(self.units[number])
-            self.work.save(f"{self.folder}/{number:05d}", matches)
             if mapped > memory // 2:
                 self.faces.release()
-            return number, len(matches)
+            return number, matches
 
-        yield from each(unit, todo)
+        for number, matches in each(unit, todo):
+            self.work.save(f"{self.folder}/{number:05d}", matches)  # here: whoever joins need not wait for the disk
+            yield number, len(matches)
 
     def _there(self, todo: list[int], where: ClusterConfig) -> Iterator[tuple[int, int]]:
         self.work.save(f"{self.folder}/labels", self.label_N)

@@ -16,10 +16,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from omokage.curate.gallery import COLUMNS, Gallery, labelled, ranked
+from omokage.curate.gallery import Gallery, labelled, ranked
 from omokage.errors import DatasetError
-from omokage.flows import vectors
-from omokage.flows.centres import Source, centres
+from omokage.flows.centres import Source, Told, centres
 from omokage.flows.workspace import IndexHead, Part, Workspace
 from omokage.index import plan
 from omokage.index.build import Assign, Builder
@@ -65,9 +64,10 @@ def up_to_date(
     speed: plan.Speed,
     rebuild: bool = False,
     lists: int | None = None,
-    on_progress: OnProgress = quietly,
+    told: Told | None = None,
 ) -> Index:
     """Return the index of a dataset, made or brought up to date; ``lists`` of a new one are chosen if None."""
+    told = told or Told()
     work = Workspace(data.folder)
     old = None if rebuild else work.head()
     shards = [shard for shard in data.head.shards if shard.faces]
@@ -78,9 +78,9 @@ def up_to_date(
     if fresh:
         if head is None:
             work.clear()
-            head, part = _first(work, Source.of(data, shards, on_progress), speed, lists)
+            head, part = _first(work, Source.of(data, shards, told), speed, lists)
         else:
-            part = _segment(work, head, Source.of(data, fresh, on_progress))
+            part = _segment(work, head, Source.of(data, fresh, told))
         head = replace(head, parts=(*head.parts, part))
         work.write(head)
         work.sweep(head)
@@ -94,7 +94,7 @@ def index(dataset: str, rebuild: bool = False, on_progress: OnProgress = quietly
     began = time.time()
     data = Dataset.open(dataset)
     with data.locked():
-        found = up_to_date(data, plan.speed(data.dim, cores()), rebuild, on_progress=on_progress)
+        found = up_to_date(data, plan.speed(data.dim, cores()), rebuild, told=Told(on_progress))
     return IndexReport(
         dataset=data.folder.url,
         faces=len(found.faces) - found.dead,
@@ -158,8 +158,7 @@ def _part(head: IndexHead, source: Source) -> Part:
 def _written(work: Workspace, head: IndexHead, source: Source, builder: Builder, assign: Assign) -> Part:
     """Return the segment of faces that are encoded already."""
     part = _part(head, source)
-    face_id = pa.concat_tables(vectors.tables(source.data, source.shards, ["face_id"]))["face_id"]
-    builder.order(assign, head.lists, ranked(face_id), partial(_write_faces, source, builder))
+    builder.order(assign, head.lists, ranked(source.faces["face_id"]), partial(_write_faces, source, builder))
     builder.finish(work.place(part.name))
     work.publish(part.name)
     return part
@@ -170,7 +169,7 @@ def _write_faces(source: Source, builder: Builder, order_N: NDArray[np.int64]) -
     counts = [shard.faces for shard in source.shards]
     builder.save("shards", np.repeat(np.arange(len(counts)), counts)[order_N].astype(np.int32))
     builder.save("shard_rows", within(np.array(counts))[order_N].astype(np.int32))
-    table = pa.concat_tables(vectors.tables(source.data, source.shards, COLUMNS)).combine_chunks()
+    table = source.faces.combine_chunks()
     with pa.OSFile(str(builder.folder / FACES), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         for start in range(0, len(order_N), TAKEN):
             writer.write_table(table.take(pa.array(order_N[start : start + TAKEN])))
@@ -204,7 +203,7 @@ def guest(here: Index, other: Dataset, on_progress: OnProgress = quietly) -> Ind
     shards = [shard for shard in other.head.shards if shard.faces]
     if not shards:
         raise DatasetError(f"{other.folder.url} has no faces: run omokage ingest first")
-    part = _segment(here.work, here.head, Source.of(other, shards, on_progress))
+    part = _segment(here.work, here.head, Source.of(other, shards, Told(on_progress)))
     return _open(other, here.work, replace(here.head, parts=(part,)), part.faces)
 
 

@@ -135,6 +135,7 @@ class Around:
 
     def __init__(self, coder: Coder, centroids_LD: NDArray[np.float32], people: People, floor: float) -> None:
         self.all = Assigner(coder, centroids_LD, floor, exact=True)
+        self.codes_LE = self.all.codes_LE.numpy()
         self.people = people
         self.unit = np.float32(coder.unit)
         self.near = self._near()
@@ -150,8 +151,8 @@ class Around:
         rows, lists, sims = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
         for label, row_n in _runs(label_B):
             list_k = self._lists(label)
-            found_nk = products(torch.from_numpy(codes_BE[row_n]), self.all.codes_LE[list_k])
-            stray_B[row_n] = self._strays(found_nk.numpy().astype(np.float32), label)
+            found_nk = products(torch.from_numpy(codes_BE[row_n]), torch.from_numpy(self.codes_LE[list_k]))
+            stray_B[row_n] = self._strays(found_nk.numpy(), label)
             row_K, place_K, found_K = entries(found_nk, self.all.floor)
             rows.append(row_n[row_K])
             lists.append(list_k[place_K])
@@ -167,10 +168,10 @@ class Around:
             len(label_B),
         )
 
-    def _strays(self, found_nk: NDArray[np.float32], label: int) -> NDArray[np.bool_]:
+    def _strays(self, found_nk: NDArray[np.int32] | NDArray[np.float32], label: int) -> NDArray[np.bool_]:
         """Return which faces of a person are strays, by their products with the lists near it, its own first."""
-        own_n, label_n = found_nk[:, 0] * self.unit, np.full(len(found_nk), label)
-        other_n = found_nk[:, 1:].max(1, initial=-np.inf) * self.unit
+        own_n, label_n = found_nk[:, 0].astype(np.float32) * self.unit, np.full(len(found_nk), label)
+        other_n = found_nk[:, 1:].max(1).astype(np.float32) * self.unit if found_nk.shape[1] > 1 else -np.inf
         out_of_reach_n: NDArray[np.bool_] = found_nk[:, 0] < self.all.floor
         return out_of_reach_n | self.people.strays(own_n, label_n, other_n)
 

@@ -56,8 +56,10 @@ class Coder:
         dim = sample_ND.shape[1]
         if kind == "float32":
             return cls(kind, dim)
-        widest = np.abs(cls(kind, dim)._rotate(sample_ND)).max(initial=1 / np.sqrt(dim))
-        return cls(kind, dim, float(widest) * HEADROOM / TOP)
+        loose, widest = cls(kind, dim), float(1 / np.sqrt(dim))
+        for start in range(0, len(sample_ND), AT_ONCE):
+            widest = max(widest, float(np.abs(loose._rotate(sample_ND[start : start + AT_ONCE])).max()))
+        return cls(kind, dim, widest * HEADROOM / TOP)
 
     @property
     def length(self) -> int:

@@ -3,7 +3,7 @@
 Shape key: N faces of a segment, L lists, K probe entries, E numbers of a code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,7 +59,7 @@ class Side:
             mine = np.flatnonzero((rows >= start) & (rows < end))
             for number in np.unique(lists[mine]):
                 of = mine[lists[mine] == number]
-                out[of] = np.isin(rows[of] - start, rows_K[start_L1[number] : start_L1[number + 1]])
+                out[of] = _among(rows[of] - start, rows_K[start_L1[number] : start_L1[number + 1]])
         return out
 
     def _some(self, picks: Sequence[slice | NDArray[np.int32]]) -> tuple[torch.Tensor, NDArray[np.int64]]:
@@ -81,25 +81,37 @@ def probers(segment: Segment, rule: Rule, threshold: float) -> tuple[NDArray[np.
     """Return the faces that probe each list from elsewhere: where each list's run begins, and their rows, sorted.
 
     A face is left out where it cannot match: when its angle to the list's centroid is bigger than that of any member
-    by more than the threshold's angle. Gone over twice, to count and to fill: what is sorted at once stays small.
+    by more than the threshold's angle. Many faces are gone over twice, to count and to fill: what is sorted at once
+    stays small.
     """
     segment.release()
     least_L = _least_similar(segment)
-    starts = range(0, len(segment), FACES_AT_ONCE)
+
+    def visits() -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
+        for start in range(0, len(segment), FACES_AT_ONCE):
+            yield _visits(segment, start, least_L, rule, threshold)
+            segment.release()
+
+    few = list(visits()) if len(segment) <= FACES_AT_ONCE else None
     count_L = np.zeros(len(least_L), np.int64)
-    for start in starts:
-        count_L += np.bincount(_visits(segment, start, least_L, rule, threshold)[0], minlength=len(count_L))
-        segment.release()
+    for list_M, _ in few or visits():
+        count_L += np.bincount(list_M, minlength=len(count_L))
     start_L1 = np.concatenate([[0], np.cumsum(count_L)])
     rows_K, next_L = np.empty(start_L1[-1], np.int32), start_L1[:-1].copy()
-    for start in starts:
-        list_M, row_M = _visits(segment, start, least_L, rule, threshold)
+    for list_M, row_M in few or visits():
         order = np.argsort(list_M, kind="stable")
         count_L = np.bincount(list_M, minlength=len(next_L))
         rows_K[np.repeat(next_L, count_L) + within(count_L)] = row_M[order]
         next_L += count_L
-        segment.release()
     return start_L1, rows_K
+
+
+def _among(wanted: NDArray[np.int64], sorted_K: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return which of the wanted rows are in a sorted run."""
+    if not len(sorted_K):
+        return np.zeros(len(wanted), bool)
+    found: NDArray[np.bool_] = sorted_K[np.searchsorted(sorted_K, wanted).clip(max=len(sorted_K) - 1)] == wanted
+    return found
 
 
 def _visits(

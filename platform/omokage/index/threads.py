@@ -7,15 +7,22 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from omokage.index.cores import cores as cores
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> ThreadpoolController:
+    """Return the numeric libraries of this process, looked for once: that takes longer than many a task."""
+    return ThreadpoolController()
 
 
 class Start(Protocol):
@@ -31,7 +38,8 @@ def aside() -> Iterator[Start]:
 
     All numerics of the block have one thread each: what is set for the whole process must not change in between.
     """
-    with threadpool_limits(1), ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    one = _libraries().limit(limits=1)
+    with one, ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             yield pool.submit
         finally:
@@ -43,7 +51,8 @@ def each(work: Callable[[In], Out], items: Iterable[In], threads: int | None = N
     threads = threads or cores()
     before = torch.get_num_threads()
     waiting: deque[Future[Out]] = deque()
-    with threadpool_limits(1), ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    one = _libraries().limit(limits=1)
+    with one, ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(work, item))
