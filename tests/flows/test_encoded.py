@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 import encoding
 import finished
 import s3_server
-from conftest import run, wait_until
+from conftest import DEADLINE, run, wait_until
 from crowd import Crowd
 from omokage import schema
 from omokage.assess.encoded import Encoded
@@ -23,8 +24,10 @@ from omokage.errors import ConfigError, DatasetError
 from omokage.flows.encoded import EncodedConfig, encoded
 from omokage.store import Dataset
 from omokage.train import export
+from omokage.vision import codec
 from omokage.vision.encoder import load_spec
 from omokage.vision.origin import origin
+from omokage.vision.shrink import square
 
 pytestmark = pytest.mark.ray
 
@@ -32,14 +35,15 @@ ALIKE = 0.98
 """Cosine of a face's vector made of its chip, and of its picture; 0.99 in the median."""
 
 
-def start(dataset, runtime, encoder="sface"):
-    words = [sys.executable, encoding.__file__, str(dataset), str(encoder), runtime]
+def start(dataset, runtime, encoder="sface", **settings):
+    told = json.dumps({"from_chips": True, "runtime": runtime} | settings)
+    words = [sys.executable, encoding.__file__, str(dataset), str(encoder), told]
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
-def made(dataset, runtime, encoder="sface"):
+def made(dataset, runtime, encoder="sface", **settings):
     """Return what encoding a dataset's chips gave."""
-    out, err = (process := start(dataset, runtime, encoder)).communicate(timeout=120)
+    out, err = (process := start(dataset, runtime, encoder, **settings)).communicate(timeout=DEADLINE)
     assert process.returncode == 0, err
     return json.loads(out)
 
@@ -150,19 +154,22 @@ def test_an_exported_model_sees_the_very_chips(tmp_path):
     """Where an encoder wants to see just what a chip shows, nothing is cut."""
     crowd = Crowd(folders=4, faces=4, splits=0, strangers=0, repeats=0, dim=32, chips=True)
     data = crowd.write(str(tmp_path / "data"))
-    run_ = finished.training(
-        str(tmp_path / "run"), finished.dataset(str(tmp_path / "of"), "dlib-1/112/0.1"), finished.network()
-    )
-    export.export(run_.folder.url, str(tmp_path / "out"))
-    model = str(tmp_path / "out" / "model.onnx")
+    net = finished.network()
+    finished.training(str(tmp_path / "run"), finished.dataset(str(tmp_path / "of"), "dlib-1/112/0.1"), net)
+    export.export(str(tmp_path / "run"), str(tmp_path / "out"))
+    model, framing = str(tmp_path / "out" / "model.onnx"), {"align": "dlib", "padding": 0.1}
     with pytest.raises(ConfigError, match="say it with --align"):
         encoded(data, model)
     with pytest.raises(ConfigError, match="give align, too"):
         EncodedConfig(padding=0.1)
-    found = encoded(data, model, config=EncodedConfig(align="dlib", padding=0.1, runtime="onnxruntime"))
-    assert found.made == 16 and found.encoder == origin(load_spec(model)) and found.dim == 16
-    assert encoded(data, model, config=EncodedConfig(align="dlib", padding=0.1)).files == found.files
+    assert made(tmp_path / "data", "onnxruntime", model, **framing)["made"] == 16
+    found = encoded(data, model, config=EncodedConfig(**framing))
+    assert found.made == 0 and found.runtime == "onnxruntime" and found.dim == 16
+    assert found.encoder == origin(load_spec(model)) and "training pictures: unknown" in found.licence
     assert Path(found.folder.root).parent == tmp_path / "data" / "encoded"
+    chips = [square(codec.decode(chip), 64) for table in data.faces(["chip"]) for chip in table["chip"].to_pylist()]
+    wanted_NE = export.embed(net, torch.from_numpy(np.stack(chips))).numpy()
+    assert np.abs(np.concatenate([vectors(table) for table in found.faces()]) - wanted_NE).max() <= 1e-4
 
 
 def test_a_dataset_without_chips_is_told(tmp_path):
