@@ -226,6 +226,17 @@ def test_the_best_faces_are_enrolled(tmp_path: Path) -> None:
         assert chosen.gallery_G.tolist() == list(range(picture, 24, 4)) and len(chosen.probe_Q) == 18
 
 
+def test_faces_that_a_template_was_made_of_are_enrolled(tmp_path: Path) -> None:
+    enrolment = EnrolmentConfig(enrol_pictures=3, strangers=0.0)
+    config = dataclasses.replace(CONFIG, enrolment=enrolment, templates=True, sizes=(2,))
+    faces, found = judged(crowd(people=6, faces=4, noise=1.5), tmp_path / "data", config)
+    assert [(each.size, each.faces) for each in found.identification] == [(2, 6), (6, 18)]
+    mean_PE = faces.vector_NE.reshape(6, 4, -1)[:, :3].mean(1)
+    mean_PE /= np.linalg.norm(mean_PE, axis=1, keepdims=True)
+    hits = (faces.vector_NE.reshape(6, 4, -1)[:, 3] @ mean_PE.T).argmax(1) == np.arange(6)
+    assert found.identification[-1].rank_one.value == pytest.approx(hits.mean())
+
+
 def test_listed_pairs_are_the_only_ones_of_1_to_1(tmp_path: Path) -> None:
     faces = subject(crowd(people=6, faces=4, noise=1.0).write(str(tmp_path / "data")).folder.url)
     uris = faces.faces["uri"].to_pylist()

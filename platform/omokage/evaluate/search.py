@@ -78,6 +78,7 @@ class Gallery:
         order_G = np.argsort(self.place_P[person_G], kind="stable")
         self.vector_GE, self.place_G = vector_GE[order_G], self.place_P[person_G][order_G]
         self.first_P = np.searchsorted(self.place_G, np.arange(people + 1))
+        self.faces_P = self.first_P  # enrolled up to each person, also where templates stand for them
         if templates:
             self.vector_GE = _templates(self.vector_GE, self.first_P)
             self.place_G, self.first_P = np.arange(people), np.arange(people + 1)
@@ -98,7 +99,8 @@ class Gallery:
         enrolled_P, faces = self.place_P < size, int(self.first_P[size])
         part.label_P, part.place_P = self.label_P[enrolled_P], self.place_P[enrolled_P]
         part.vector_GE, part.place_G = self.vector_GE[:faces], self.place_G[:faces]
-        part.first_P, part.faces = self.first_P[: size + 1], faces
+        part.first_P, part.faces_P = self.first_P[: size + 1], self.faces_P[: size + 1]
+        part.faces = int(self.faces_P[size])
         return part
 
 
@@ -143,7 +145,7 @@ def search(
         found.append(
             Searches(
                 size=size,
-                faces=int(gallery.first_P[size]),
+                faces=int(gallery.faces_P[size]),
                 mated_Q=mated_Q,
                 rank_Q=np.where(mated_Q, rank_Q, 0),
                 mate_Q=np.where(mated_Q, mate_Q, np.float32(-np.inf)),
@@ -173,7 +175,7 @@ def by_index(gallery: Gallery, nearest: Nearest, probe_QE: Any, label_Q: Any, bl
     deepest = score_QK.shape[1]
     return Searches(
         size=len(gallery),
-        faces=len(gallery.place_G),
+        faces=gallery.faces,
         mated_Q=mated_Q,
         rank_Q=np.where(mated_Q, np.where(listed_Q, ahead_Q, deepest + 1), 0),
         mate_Q=np.where(mated_Q, mate_Q, np.float32(-np.inf)),
