@@ -188,3 +188,15 @@ def test_two_workers_train_and_the_second_call_says_that_it_ended(data, tmp_path
     assert again.report["best"] == report["best"]
     other = omokage(*words, "--seed", "5")
     assert other.status == 1 and "loop.seed is 0 there and 5 here" in json.loads(other.out)["error"]
+
+
+@pytest.mark.ray
+@pytest.mark.long
+def test_a_training_that_led_nowhere_is_begun_anew_in_the_same_run(data, tmp_path):
+    words = ("train", data, tmp_path / "run", *OPTIONS, "--epochs", "1", "--json")
+    ran = omokage(*words, "--lr", "1e30", "--warmup-epochs", "0")
+    assert ran.status == 1 and "not a number" in json.loads(ran.out)["error"]
+    ran = omokage(*words)
+    assert ran.status == 0, ran.err
+    assert ran.report["starts"] == 1 and ran.report["epochs"] == 1
+    assert Run.at(str(tmp_path / "run")).head().recipe["optim"]["lr"] is None
