@@ -37,7 +37,7 @@ class Size:
     enrolled: int = 100_000
     """People, a face of each."""
     searches: int = 10_000
-    many: tuple[int, int] = (400_000, 50_000)
+    many: tuple[int, int] = (200_000, 50_000)
     """People and searches, for lists."""
 
 

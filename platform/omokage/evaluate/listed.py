@@ -18,7 +18,7 @@ from omokage.evaluate import verification as figures
 from omokage.evaluate.bootstrap import FNMR, MISSED, BootstrapConfig, Intervals, draw, interval, key_of
 from omokage.evaluate.failures import FailurePoint, Failures
 from omokage.evaluate.folds import steps_of
-from omokage.evaluate.pairs import Steps, cells, edge
+from omokage.evaluate.pairs import Steps, edge, rounded
 from omokage.evaluate.verification import FMRS, OperatingPoint, Verification, tar_name
 
 Ints = NDArray[np.int64]
@@ -94,9 +94,7 @@ def intervals(
     name_P, place = np.unique(person_L2, return_inverse=True)
     place_L2 = place.reshape(person_L2.shape)
     base = steps_of(score_L, pairs.same_L)
-    cell_1L = np.empty((1, len(pairs)), np.int32)
-    cells(score_L[None].copy(), cell_1L)
-    step_L = np.searchsorted(-base.low_K, -cell_1L[0])
+    step_L = np.searchsorted(-base.low_K, -rounded(score_L.copy()))
     names = _names(found)
     told: dict[str, list[float]] = {name: [] for name in names}
     drawn = _Drawn(base, step_L, pairs.same_L, found)

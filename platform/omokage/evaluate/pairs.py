@@ -274,11 +274,6 @@ def rounded(product_RC: NDArray[np.float32]) -> NDArray[np.int32]:
     return cell_RC
 
 
-def cells(product_RC: NDArray[np.float32], cell_RC: NDArray[np.int32]) -> None:
-    """Write the cell of each product into ``cell_RC``."""
-    cell_RC[...] = rounded(product_RC.copy())
-
-
 class _Room:
     """What one thread works in, and what it has counted."""
 
