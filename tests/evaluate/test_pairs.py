@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from omokage.evaluate import pairs
-from omokage.evaluate.pairs import BINS, CELLS, HALF, Faces, Tally, by_person, count, rounded
+from omokage.evaluate import tally as tallies
+from omokage.evaluate.pairs import BINS, CELLS, HALF, Faces, by_person, count, rounded
+from omokage.evaluate.tally import Tally
 
 
 def test_cells_are_the_nearest_halves_to_even() -> None:
@@ -28,7 +30,7 @@ def test_cells_are_the_nearest_halves_to_even() -> None:
 def test_a_tally_counts(parts: list[list[int]], loose: int) -> None:
     tally = Tally()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pairs, "LOOSE", loose)
+        patch.setattr(tallies, "LOOSE", loose)
         for part in parts:
             tally.add(np.array(part, np.int32))
             assert tally.size <= max(loose, len(tally.cell_X))

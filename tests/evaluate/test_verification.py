@@ -16,6 +16,7 @@ from scipy.optimize import brentq
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from omokage.errors import ConfigError, DatasetError
+from omokage.evaluate import expected as sampling
 from omokage.evaluate import pairs
 from omokage.evaluate import verification as module
 from omokage.evaluate.verification import Verification, tar_name, verification
@@ -128,7 +129,7 @@ def exact(monkeypatch: pytest.MonkeyPatch, vector_NE: NDArray, label_N: NDArray)
 def streamed(monkeypatch: pytest.MonkeyPatch, sample: int) -> None:
     """Have pairs counted by bin, and the operating points guessed from a sample."""
     monkeypatch.setattr(module, "ALL_BY_CELL", 0)
-    monkeypatch.setattr(module, "SAMPLE", sample)
+    monkeypatch.setattr(sampling, "SAMPLE", sample)
 
 
 def test_counting_by_bin_is_exact_at_the_operating_points(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +146,7 @@ def test_a_sample_that_misleads_is_made_good(monkeypatch: pytest.MonkeyPatch) ->
     vector_NE, label_N = people(1500, 60, 2.0)
     whole = exact(monkeypatch, vector_NE, label_N)
     streamed(monkeypatch, 700)
-    monkeypatch.setattr(module, "_expected", lambda *_: np.zeros(pairs.BINS, bool))
+    monkeypatch.setattr(module, "expected", lambda *_: np.zeros(pairs.BINS, bool))
     passes = []
     count = pairs.count
     monkeypatch.setattr(pairs, "count", lambda *given: passes.append(1) or count(*given))

@@ -4,8 +4,7 @@ Similarities are rounded to cells of ``CELL``, about what float32 keeps of a sum
 by cell would take longer than the products themselves, so pairs are counted by bins of ``CELLS`` cells, and by cell
 only where ``wanted`` says so.
 
-Shape key: N faces sorted by person, E numbers of an embedding, R, C rows and columns of a block, B bins, K steps,
-X cells that occur.
+Shape key: N faces sorted by person, E numbers of an embedding, R, C rows and columns of a block, B bins, K steps.
 """
 
 import math
@@ -17,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from omokage.errors import DatasetError
+from omokage.evaluate.tally import Tally, counts_at, union
 from omokage.index.threads import cores, each
 
 HALF: Final = 1 << 22
@@ -39,9 +39,6 @@ MANY: Final = 16_384
 
 STRIP: Final = 1 << 15
 """Products that are gone over several times while they are in the processor's cache."""
-
-LOOSE: Final = 1 << 22
-"""Cells that wait to be sorted."""
 
 WHOLE_FROM: Final = np.float32(2 * HALF).view(np.int32)
 """Bits of the float32 from which on there are whole numbers only: the n-th after it has n more."""
@@ -81,55 +78,6 @@ class Steps:
     genuine_K: NDArray[np.int64]
 
 
-class Tally:
-    """How often each cell occurs, in memory that follows the cells that do."""
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self.cell_X, self.count_X = np.zeros(0, np.int32), np.zeros(0, np.int64)
-        self.loose: list[NDArray[np.int32]] = []
-        self.size = 0
-
-    def add(self, cell: NDArray[np.int32]) -> None:
-        """Count some cells in."""
-        self.loose.append(cell)
-        self.size += len(cell)
-        if self.size > max(LOOSE, len(self.cell_X)):
-            self.settle()
-
-    def add_all(self, other: "Tally") -> None:
-        """Count in what another one did."""
-        self.loose += other.loose
-        self.size += other.size
-        if len(other.cell_X):
-            both_X = _union(self.cell_X, other.cell_X)
-            self.count_X = _at(both_X, self.cell_X, self.count_X) + _at(both_X, other.cell_X, other.count_X)
-            self.cell_X = both_X
-
-    def settle(self) -> None:
-        """Bring what was counted in into ``cell_X``, rising, and ``count_X``."""
-        new = Tally()
-        new.cell_X, new.count_X = _runs(np.sort(np.concatenate([np.zeros(0, np.int32), *self.loose])))
-        self.loose, self.size = [], 0
-        self.add_all(new)
-
-    def bins(self) -> NDArray[np.int64]:
-        """Return how often each bin occurs."""
-        count_B = np.zeros(BINS, np.int64)
-        np.add.at(count_B, self.cell_X >> SHIFT, self.count_X)
-        for cell in self.loose:
-            np.add.at(count_B, cell >> SHIFT, 1)
-        return count_B
-
-    def within(self, wanted_B: NDArray[np.bool_]) -> "Tally":
-        """Return what was counted in some bins, settled."""
-        part, mine_X = Tally(), wanted_B[self.cell_X >> SHIFT]
-        part.cell_X, part.count_X = self.cell_X[mine_X], self.count_X[mine_X]
-        part.loose = [cell[wanted_B[cell >> SHIFT]] for cell in self.loose]
-        part.settle()
-        return part
-
-
 class Counts:
     """Pairs by similarity: of different people by bin, and by cell in wanted bins; of one person by cell."""
 
@@ -146,11 +94,11 @@ class Counts:
             by_cell_B: Bins whose cells are told apart, all of them wanted ones; by default all wanted ones.
         """
         by_cell_B = self.wanted_B if by_cell_B is None else by_cell_B
-        genuine_B = self.genuine.bins()
+        genuine_B = _bins(self.genuine)
         bin_ = np.flatnonzero(~by_cell_B & (self.impostor_B + genuine_B > 0))
-        tallies = [tally.within(by_cell_B) for tally in (self.impostor, self.genuine)]
-        cell = _union(tallies[0].cell_X, tallies[1].cell_X)
-        impostor, genuine = (_at(cell, tally.cell_X, tally.count_X) for tally in tallies)
+        tallies = [tally.within(lambda cell: by_cell_B[cell >> SHIFT]) for tally in (self.impostor, self.genuine)]
+        cell = union(tallies[0].cell_X, tallies[1].cell_X)
+        impostor, genuine = (counts_at(cell, tally.cell_X, tally.count_X) for tally in tallies)
         low_K = np.concatenate([bin_ * CELLS, cell])
         order_K = np.argsort(low_K, kind="stable")[::-1]  # two rising runs: quick
         return Steps(
@@ -161,26 +109,13 @@ class Counts:
         )
 
 
-def _runs(sorted_: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return each of some sorted numbers once, and how often it is there."""
-    first = np.flatnonzero(np.diff(sorted_, prepend=-1))
-    return sorted_[first], np.diff(first, append=len(sorted_))
-
-
-def _union(a_X: NDArray[np.int32], b_X: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the numbers of two rising runs, each once, rising; numpy's own takes tens of times as long."""
-    if not len(a_X) or not len(b_X):
-        return a_X if len(a_X) else b_X
-    return _runs(np.sort(np.concatenate([a_X, b_X])))[0]
-
-
-def _at(all_X: NDArray[np.int32], some_X: NDArray[np.int32], count_X: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the counts of some of rising numbers, 0 for the others."""
-    if len(all_X) == len(some_X):
-        return count_X
-    out_X = np.zeros(len(all_X), np.int64)
-    out_X[np.searchsorted(all_X, some_X)] = count_X
-    return out_X
+def _bins(tally: Tally) -> NDArray[np.int64]:
+    """Return how often each bin occurs."""
+    count_B = np.zeros(BINS, np.int64)
+    np.add.at(count_B, tally.cell_X >> SHIFT, tally.count_X)
+    for cell in tally.loose:
+        np.add.at(count_B, cell >> SHIFT, 1)
+    return count_B
 
 
 def by_person(embedding_NE: Any, label_N: Any) -> Faces:
