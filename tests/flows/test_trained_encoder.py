@@ -36,7 +36,7 @@ def test_ingest_with_an_exported_model_gives_the_vectors_that_torch_gives(pictur
     spec = load_spec(str(tmp_path / "out" / "model.onnx"))
     found = Dataset.open(str(tmp_path / "dataset"))
     origin = found.head.recipe["encoder"]
-    assert (origin["name"], origin["sha256"], origin["crop"]) == ("run", spec.sha256(), "dlib-1/224/0.1>64")
+    assert (origin["name"], origin["sha256"], origin["crop"]) == ("run", spec.sha256(), "dlib-1/224/0.1+jpeg95>64")
     assert "training pictures: unknown" in ran.report["licences"]["run"]
     rows = [row for table in found.faces() for row in table.to_pylist()]
     assert len(rows) >= 9
@@ -47,19 +47,15 @@ def test_ingest_with_an_exported_model_gives_the_vectors_that_torch_gives(pictur
         return export.embed(net, torch.from_numpy(np.stack(faces))).numpy()
 
     assert np.abs(vector_NE - torchs([cut(source / row["uri"], row, spec) for row in rows])).max() <= 1e-4
-    # training sees a face as its chip shows it: a picture in JPEG, made smaller
+    # and training saw just that: the chip, a picture in JPEG, made smaller
     chips = [square(codec.decode(row["chip"]), spec.input_size) for row in rows]
-    at_once = [cut(source / row["uri"], row, dataclasses.replace(spec, cut=None)) for row in rows]
+    at_once = [cut(source / row["uri"], row, dataclasses.replace(spec, cut=None, jpeg=None)) for row in rows]
     wanted_NE = torchs(chips)
+    assert np.abs(vector_NE - wanted_NE).max() <= 1e-4
     middle_E = wanted_NE.mean(axis=0)  # a network of random numbers gives all faces much of one direction
-
-    def alike(vectors_NE: np.ndarray) -> np.ndarray:
-        one, other = (each - middle_E for each in (wanted_NE, vectors_NE))
-        return (one * other).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
-
-    seen_N, other_N = alike(vector_NE), alike(torchs(at_once))
-    assert seen_N.min() >= 0.99, seen_N
-    assert 1 - other_N.min() > 3 * (1 - seen_N.min()), other_N  # or this test would show nothing
+    one_NE, other_NE = (each - middle_E for each in (wanted_NE, torchs(at_once)))
+    alike_N = (one_NE * other_NE).sum(axis=1) / np.linalg.norm(one_NE, axis=1) / np.linalg.norm(other_NE, axis=1)
+    assert alike_N.min() < 0.999, alike_N  # or this test would show nothing
 
 
 def cut(file: Path, row: dict[str, Any], spec: EncoderSpec) -> np.ndarray:

@@ -90,7 +90,12 @@ def test_openvino_takes_many_faces_at_once(place):
 def test_the_description_says_how_faces_reach_it(place, spec):
     seen = trained.load(str(place / "run 1")).embedder.input
     assert (spec.name, spec.dim, spec.input_size, spec.colour) == ("run 1", 16, 64, "RGB")
-    assert (spec.template, spec.padding, spec.cut) == ("dlib", 0.1, 224)  # of the chips that it was trained on
+    assert (spec.template, spec.padding, spec.cut, spec.jpeg) == (
+        "dlib",
+        0.1,
+        224,
+        95,
+    )  # of the chips that it was trained on
     assert (spec.mean, spec.std, spec.batch) == (seen.mean, seen.std, "dynamic")
     assert spec.licence == "starting weights: none: trained from random numbers; training pictures: unknown"
     assert spec.weights_file() == (place / "out" / "model.onnx").resolve()
@@ -161,8 +166,8 @@ def test_as_a_verb(place, tmp_path, capsys):
     assert sorted(said["files"]) == sorted(path.name for path in (tmp_path / "out").iterdir())
     assert (said["best"], said["epoch"], said["dim"], said["template"]) == (True, 7, 16, "arcface")
     spec = load_spec(str(tmp_path / "out" / "model.onnx"))
-    assert (spec.sha256(), spec.template, spec.padding, spec.cut) == (said["sha256"], "arcface", 0, None)
-    assert said["cut"] == 64
+    assert (spec.sha256(), spec.template, spec.padding) == (said["sha256"], "arcface", 0)
+    assert (spec.cut, spec.jpeg, said["cut"]) == (None, None, 64)  # nothing is known of how those chips were kept
     assert 0 <= said["difference"] <= 1e-4
     # the same network gives the same graph, by which its vectors are told from others
     assert (tmp_path / "out" / "model.onnx").read_bytes() == (place / "out" / "model.onnx").read_bytes()

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from omokage.errors import ConfigError
-from omokage.vision import geometry
+from omokage.vision import codec, geometry
 from omokage.vision.crop import Crop
 from omokage.vision.encoder import EncoderSpec, load_spec
 from omokage.vision.geometry import ARCFACE_52, Template
+from omokage.vision.shrink import square
 
 LANDMARKS_52 = (ARCFACE_52 * 2.7 + 40).astype(np.float32)
 BOX_4 = np.array([60, 60, 320, 330], np.float32)
@@ -57,6 +58,17 @@ def test_a_small_cut_is_enlarged(picture):
 def test_vectors_of_another_cut_have_another_origin():
     tags = [Crop.of(spec(cut=cut)).tag for cut in (None, 112, 224, 448)]
     assert tags == ["dlib-1/112/0.1", "dlib-1/112/0.1", "dlib-1/224/0.1>112", "dlib-1/448/0.1>112"]
+
+
+def test_a_face_goes_through_the_jpeg_that_training_saw(picture):
+    crop = Crop.of(spec(cut=224, jpeg=95))
+    assert crop.tag == "dlib-1/224/0.1+jpeg95>112"
+    chip = codec.encode_jpeg(geometry.cut(crop.template, picture, LANDMARKS_52, BOX_4), 95)
+    found = crop(picture, LANDMARKS_52, BOX_4)
+    assert np.array_equal(found, square(codec.decode(chip), 112))
+    assert not np.array_equal(found, Crop.of(spec(cut=224))(picture, LANDMARKS_52, BOX_4))
+    with pytest.raises(ConfigError, match=r"encoder\.jpeg must lie in 1 to 100, got 0"):
+        spec(jpeg=0)
 
 
 @pytest.mark.parametrize("cut", [0, 15, 2049, -224])

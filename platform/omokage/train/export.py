@@ -160,6 +160,7 @@ def description(trained: Trained, crop: Crop) -> EncoderSpec:
         template=template.name,
         padding=template.padding,
         cut=None if template.size == seen.size else template.size,
+        jpeg=crop.jpeg,
         scale=1 / 255,
         mean=seen.mean,
         std=seen.std,

@@ -56,7 +56,8 @@ def _input(trained: Trained, crop: Crop, sha256: str) -> Iterator[tuple[str, str
     yield "Takes", f"aligned faces of {seen.size} x {seen.size} px, RGB, (value / 255 - {seen.mean}) / {seen.std}"
     template = crop.template
     resized = "" if template.size == crop.size else f", cut at {template.size} px and brought to {crop.size} px"
-    yield "Alignment", f"{template.version}, padding {template.padding:g}{resized}"
+    coded = f", through JPEG of quality {crop.jpeg}" if crop.jpeg else ""
+    yield "Alignment", f"{template.version}, padding {template.padding:g}{resized}{coded}"
     yield "Gives", f"{trained.recipe.model.dim} numbers a face, a vector of length 1; compare by cosine"
     yield "SHA-256 of the graph", sha256
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from omokage import config as settings
 from omokage.errors import ConfigError, DatasetError, WorkError
+from omokage.stages.align import JPEG_QUALITY
 from omokage.store import Dataset
 from omokage.train.loop import BEST, BEST_FIGURES, LAST
 from omokage.train.model import Embedder, ModelConfig
@@ -105,7 +106,8 @@ def framing(trained: Trained, align: str | None = None, padding: float | None = 
             f"say it with --align {'|'.join(TEMPLATES)} and --padding"
         )
     side, _, room = rest.partition("/")
-    return Crop(template=Template(name=known[0], size=int(side), padding=float(room)), size=size)
+    template = Template(name=known[0], size=int(side), padding=float(room))
+    return Crop(template=template, size=size, jpeg=JPEG_QUALITY)
 
 
 def _epoch(run: Run, best: bool) -> int | None:

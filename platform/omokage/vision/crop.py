@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from omokage.vision import geometry
+from omokage.vision import codec, geometry
 from omokage.vision.encoder import EncoderSpec
 from omokage.vision.geometry import Template
 from omokage.vision.shrink import square
@@ -24,6 +24,9 @@ class Crop:
     size: int
     """Side that the encoder takes, px; what was cut at another is averaged down, or enlarged, to it."""
 
+    jpeg: int | None = None
+    """Quality of the JPEG through which what was cut goes before that; None: none."""
+
     @classmethod
     def of(cls, spec: EncoderSpec) -> "Crop":
         """Return how an encoder wants to see a face.
@@ -32,12 +35,13 @@ class Crop:
             ConfigError: No face can be cut so.
         """
         template = Template(name=spec.template, size=spec.cut or spec.input_size, padding=spec.padding)
-        return cls(template=template, size=spec.input_size)
+        return cls(template=template, size=spec.input_size, jpeg=spec.jpeg)
 
     @property
     def tag(self) -> str:
-        """Everything that decides on its pixels, such as ``arcface-1/112/0``, or ``dlib-1/224/0.1>112``."""
-        return self.template.tag if self.template.size == self.size else f"{self.template.tag}>{self.size}"
+        """Everything that decides on its pixels, such as ``arcface-1/112/0``, or ``dlib-1/224/0.1+jpeg95>112``."""
+        coded = f"+jpeg{self.jpeg}" if self.jpeg else ""
+        return self.template.tag + coded + (f">{self.size}" if self.template.size != self.size else "")
 
     def __call__(
         self, picture: NDArray[np.uint8], landmarks_52: NDArray[np.float32], box_4: NDArray[np.float32]
@@ -47,4 +51,7 @@ class Crop:
         Raises:
             GeometryError: The landmarks fit no template.
         """
-        return square(geometry.cut(self.template, picture, landmarks_52, box_4), self.size)
+        cut = geometry.cut(self.template, picture, landmarks_52, box_4)
+        if self.jpeg is not None:
+            cut = codec.decode(codec.encode_jpeg(cut, self.jpeg))
+        return square(cut, self.size)

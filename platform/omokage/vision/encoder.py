@@ -61,6 +61,10 @@ class EncoderSpec:
     """Side at which the aligned face is cut out of the picture, in px, before it is averaged down (or enlarged) to
     ``input_size``; None: at ``input_size`` itself. Of weights that were trained on pictures made smaller."""
 
+    jpeg: int | None = None
+    """Quality, 1 to 100, of the JPEG through which the cut face goes before it is made smaller; None: none. Of weights
+    that were trained on such files."""
+
     scale: float = 1.0
     """Factor on the values 0 to 255, not 0; it comes before ``mean`` and ``std``."""
 
@@ -95,6 +99,8 @@ class EncoderSpec:
         _at_least("input_size", self.input_size, 1)
         if self.cut is not None and not SMALLEST <= self.cut <= LARGEST:
             raise ConfigError(f"encoder.cut must lie in {SMALLEST} to {LARGEST} px, got {self.cut}")
+        if self.jpeg is not None and not 1 <= self.jpeg <= 100:
+            raise ConfigError(f"encoder.jpeg must lie in 1 to 100, got {self.jpeg}")
         _at_least("padding", self.padding, 0)
         if self.template == "arcface" and self.padding:
             raise ConfigError(f'encoder.padding must be 0 with the template "arcface", got {self.padding}')
@@ -231,6 +237,7 @@ _KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "template": _TEXT,
     "padding": _NUMBER,
     "cut": _WHOLE,
+    "jpeg": _WHOLE,
     "scale": _NUMBER,
     "mean": _THREE,
     "std": _THREE,
