@@ -237,6 +237,7 @@ def test_hostile_names_mean_themselves(decided, tmp_path):
     read = Page((tmp_path / "card.html").read_text(encoding="utf-8"))
     assert any(HOSTILE.replace("\n", "\N{SYMBOL FOR LINE FEED}") in text for text in read.texts)
     text = (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert not any("\\u206" in words for words in (*read.texts, text))  # no mark of ours that is itself shown as text
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
     assert len(tables) > 5
     for rows in tables:

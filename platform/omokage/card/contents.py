@@ -128,12 +128,8 @@ def _amount(facts: Facts) -> Iterator[Block]:
         )
     if after.biggest and after.smallest:
         (most, many), (fewest, few) = after.biggest, after.smallest
-        yield Text(f"Most faces: {_apart(most)} ({many:,}). Fewest: {_apart(fewest)} ({few:,}).")
-
-
-def _apart(name: str) -> str:
-    """Return a name within a sentence, whose direction of writing it must not turn round."""
-    return f"\N{FIRST STRONG ISOLATE}{name}\N{POP DIRECTIONAL ISOLATE}"
+        ends = ((most, f"{many:,}"), (fewest, f"{few:,}"))
+        yield Table(("Person with the most faces, and with the fewest", "Faces"), ends)
 
 
 def _histogram(facts: Facts) -> Bars:
