@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from omokage.errors import DatasetError
 from omokage.storage import Folder
@@ -122,4 +123,11 @@ def arrow_bytes(table: pa.Table) -> pa.Buffer:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table.combine_chunks())
+    return sink.getvalue()
+
+
+def parquet_bytes(table: pa.Table) -> pa.Buffer:
+    """Return ``table`` as the bytes of a Parquet file."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
     return sink.getvalue()

@@ -27,6 +27,9 @@ URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 PART = re.compile(r"\.[0-9a-f]{32}\.part")
 """Name of a half-written file. It is short, since the finished name may be as long as a name can be."""
 
+LONGEST_PLAIN = 40
+"""Characters of ``plain_name``."""
+
 LONGEST_NAME = 255
 """Bytes of a name on common file systems."""
 
@@ -110,6 +113,10 @@ class Folder:
     def parted(self) -> tuple["Folder", str]:
         """Return, where this is the address of a file, the folder that it is in, and its name there."""
         return Folder(self.files, posixpath.dirname(self.root)), posixpath.basename(self.root)
+
+    def below(self, name: str) -> "Folder":
+        """Return a folder in this one; it need not exist."""
+        return Folder(self.files, self.place(name))
 
     def within(self, other: "Folder") -> bool:
         """Return whether this is ``other``, or lies in it; on a disk, wherever links lead."""
@@ -289,6 +296,11 @@ class Folder:
             return
         with self.reached():
             self.files.put_file(str(path), self.place(name))
+
+
+def plain_name(text: str) -> str:
+    """Return some text as part of a file's name, which any system takes: letters, digits and ``_.-``; maybe nothing."""
+    return re.sub(r"[^\w.-]+", "_", text).strip("._-")[:LONGEST_PLAIN]
 
 
 def part_of(target: str) -> str:

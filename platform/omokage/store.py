@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from omokage import schema
 from omokage.errors import DatasetError
 from omokage.report import Summary, by_status, tally
-from omokage.shards import SHARDS, Shard, keep_live, read_table, verified
+from omokage.shards import SHARDS, Shard, keep_live, parquet_bytes, read_table, verified
 from omokage.storage import PART, Folder
 
 FORMAT = 1
@@ -177,9 +177,7 @@ class Dataset:
         )
         generation = self.head.generation + 1
         name = f"manifest-{generation:06d}.parquet"
-        sink = pa.BufferOutputStream()
-        pq.write_table(manifest.sort_by("uri"), sink, compression="zstd")
-        data = sink.getvalue()
+        data = parquet_bytes(manifest.sort_by("uri"))
         self.folder.write(name, data)
         head = replace(
             self.head,

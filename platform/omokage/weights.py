@@ -191,6 +191,11 @@ def entry(name: str) -> Entry:
     return ENTRIES[name]
 
 
+def licence_of(sha256: str | None) -> str:
+    """Return the licence of a model file that is published here, by its checksum; empty for others."""
+    return next((entry.licence for entry in ENTRIES.values() if entry.sha256 == sha256), "")
+
+
 def path(name: str) -> Path:
     """Return the verified local file of ``name``, fetched first if it is not there.
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from omokage.apply import names
 from omokage.apply.pictures import by_picture
 from omokage.errors import ConfigError
+from omokage.shards import parquet_bytes
 from omokage.source import unwritten, written
 from omokage.storage import URL, Folder
 
@@ -171,9 +172,7 @@ def each_once(rows: pa.Table) -> pa.Table:
 
 def write(out: Folder, name: str, rows: pa.Table) -> None:
     """Write ``rows`` (``COPIED``) to a Parquet file in ``out``."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(rows, sink, compression="zstd")
-    out.write(name, sink.getvalue())
+    out.write(name, parquet_bytes(rows))
 
 
 def _read(out: Folder, name: str) -> pa.Table | None:

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from omokage.errors import DatasetError
-from omokage.shards import verified
+from omokage.shards import parquet_bytes, verified
 from omokage.storage import Folder
 
 PLACE: Final = "applied"
@@ -173,11 +173,10 @@ class Entry:
         """
         head = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name not in TABLES}
         for name, kind in TABLES.items():
-            sink = pa.BufferOutputStream()
             rows = [each._asdict() for each in getattr(plan, name)]
-            pq.write_table(pa.Table.from_pylist(rows, kind), sink, compression="zstd")
-            head[name] = hashlib.sha256(sink.getvalue()).hexdigest()
-            self._write(_table_file(name, head[name]), sink.getvalue())
+            content = parquet_bytes(pa.Table.from_pylist(rows, kind))
+            head[name] = hashlib.sha256(content).hexdigest()
+            self._write(_table_file(name, head[name]), content)
         data = json.dumps(head).encode()
 
         def first(old: bytes | None) -> bytes | None:

@@ -234,7 +234,7 @@ def quarantine_for(source: Source, dataset: Folder, given: str | None, number: i
         raise ConfigError(f"the quarantine must be in the same storage as {source.url}, and is {folder.url}")
     check.apart(folder, root, "the quarantine", "the source")
     check.apart(folder, dataset, "the quarantine", "the dataset")
-    return Folder(folder.files, folder.place(f"{number:06d}"))
+    return folder.below(f"{number:06d}")
 
 
 def _decided(pictures: pa.Table) -> pa.Table:

@@ -1,6 +1,5 @@
 """An audit as a page and as plots: each figure with how to read it, and with what it does not show."""
 
-import posixpath
 from collections.abc import Mapping
 from typing import Final
 
@@ -9,6 +8,7 @@ import numpy as np
 from omokage.assess import shown
 from omokage.assess.audited import PAIRS, WORDS, Audited
 from omokage.card.blocks import Block, Document, Pairs, Picture, Points, Sample, Section, Table, Text
+from omokage.card.contents import base
 from omokage.evaluate import plots
 from omokage.evaluate.drawing import Plot
 from omokage.evaluate.gaps import Gap
@@ -47,12 +47,11 @@ def drawn(found: Audited) -> dict[str, Plot]:
 def document(found: Audited, plot: Mapping[str, Plot]) -> Document:
     """Return the page of an audit."""
     subject, groups = found.subject, found.groups
-    base = posixpath.basename(subject.dataset.rstrip("/")) or subject.dataset
     estimated = found.grouped.estimates is not None
     return Document(
         kind="Audit",
         command="audit",
-        title=base,
+        title=base(subject.dataset),
         about=f"{subject.given}, encoded by {subject.encoder['name']}; groups {groups.source}",
         totals=(
             (f"{len(groups.names):,}", "estimated groups" if estimated else "groups"),

@@ -1,8 +1,14 @@
-"""What answers rest on, as every report of verify and identify tells it."""
+"""What answers rest on, as every report of verify and identify tells it.
+
+Shape key: F faces of a picture.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from omokage.assess.calibrated import Standard
 from omokage.sheet.words import visible
@@ -101,6 +107,20 @@ class FaceSeen:
     def text(self) -> str:
         """Return the face for a person."""
         return f"face {self.number} at {' '.join(f'{x:.0f}' for x in self.box)}"
+
+
+def faces_seen(box_F4: NDArray[np.float32], score_F: NDArray[np.float32]) -> tuple[FaceSeen, ...]:
+    """Return faces as they are told, numbered in their order.
+
+    Args:
+        box_F4: x0 y0 x1 y1 in px, from left to right. Shape (F, 4).
+        score_F: Of the detector, in [0, 1]. Shape (F,).
+    """
+    faces = zip(box_F4.tolist(), score_F.tolist(), strict=True)
+    return tuple(
+        FaceSeen(number, tuple(round(x, 1) for x in box), round(score, 4))
+        for number, (box, score) in enumerate(faces, 1)
+    )
 
 
 def why_none(reason: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from omokage.errors import ConfigError, DatasetError, WorkError
 from omokage.evaluate.answer import Answer, Calibration
+from omokage.ledger.version import at_version
 from omokage.storage import Folder
 from omokage.vision.encoder import EncoderSpec
 
@@ -24,6 +25,12 @@ FORMAT: Final = 1
 
 PARTS: Final = {"name": "name", "sha256": "weights", "crop": "alignment", "dim": "length of vectors"}
 """What two encoders can differ in, and what to call it."""
+
+BETWEEN: Final = (
+    "the similarity lies between what is surely enough for a match and what hardly any two faces of one person fall "
+    "below"
+)
+"""Why nothing can be said of a similarity between the two thresholds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +69,7 @@ class Calibrated:
     @property
     def given(self) -> str:
         """The dataset as it is given to a command."""
-        return f"{self.dataset}@{self.version}" if self.version else self.dataset
+        return at_version(self.dataset, self.version)
 
     def text(self) -> str:
         """Return the calibration for a person."""
@@ -159,12 +166,9 @@ class Standard:
         ratio = self.made.calibration.likelihood if self.made else None
         return None if ratio is None else round(float(ratio.log_ratio(similarity)), 4)
 
-    def between(self) -> str:
-        """Return why nothing can be said of a similarity between the two thresholds."""
-        return (
-            "the similarity lies between what is surely enough for a match and what hardly any two faces of one person "
-            "fall below"
-        )
+    def unsure(self) -> str:
+        """Return why nothing can be said of a similarity of which ``answer`` says so."""
+        return self.lacking or BETWEEN
 
     def plain(self) -> dict[str, Any] | None:
         """Return, for a report, what is held against what; None where there is nothing."""

@@ -212,11 +212,11 @@ def _parts(a: Judged, b: Judged) -> Iterator[tuple[str, Intervals, Intervals, li
     other = [] if basic or same["searches"] else ["other faces were enrolled or searched for, or otherwise"]
     for size in sorted(a.searches.keys() & b.searches.keys()):
         one, two = a.searches[size], b.searches[size]
-        yield searched(size), one, two, [*basic, *other] or _same_draws(one, two)
+        yield part_of(size), one, two, [*basic, *other] or _same_draws(one, two)
 
 
-def searched(size: int) -> str:
-    """Return what a search of so many people is called."""
+def part_of(size: int) -> str:
+    """Return what the part about a gallery of so many people is called."""
     return f"1:N, {size:,} people enrolled"
 
 
@@ -256,7 +256,7 @@ def _names(part: str, a: Evaluation, b: Evaluation) -> Iterator[tuple[str, str]]
         yield from ((tar_name(rate), f"TAR at FMR {_rate(rate)}") for rate in sorted(rates, reverse=True))
         return
     yield RANK_ONE, "rank-1 rate"
-    found = [each for side in (a, b) for each in side.identification if searched(each.size) == part]
+    found = [each for side in (a, b) for each in side.identification if part_of(each.size) == part]
     rates = {point.fpir for each in found for point in each.points}
     yield from ((fnir_name(rate), f"FNIR at FPIR {_rate(rate)}") for rate in sorted(rates, reverse=True))
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from omokage import schema
 from omokage.errors import DatasetError
 from omokage.shards import arrow_bytes, read_table
-from omokage.storage import Folder
+from omokage.storage import Folder, plain_name
 from omokage.store import Dataset
 
 PLACE: Final = "encoded"
@@ -34,9 +34,6 @@ CUT: Final = 1
 COLUMNS: Final = ["face_id", "embedding"]
 
 PART: Final = re.compile(r"(?P<shard>[0-9a-f]{20})-(?P<sum>[0-9a-f]{12})\.arrow")
-
-LONGEST: Final = 40
-"""Characters of an encoder's name in its folder's name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,8 +116,8 @@ class EncodedHead:
 def place_of(encoder: Mapping[str, Any], chip: str) -> str:
     """Return the name of the folder of an encoder's vectors: never the same for vectors of other origin."""
     told = json.dumps([dict(encoder), chip, CUT], sort_keys=True)
-    name = re.sub(r"[^\w.-]+", "_", str(encoder["name"])).strip("._")[:LONGEST]
-    return f"{name or 'encoder'}-{hashlib.sha256(told.encode(errors='surrogatepass')).hexdigest()[:12]}"
+    key = hashlib.sha256(told.encode(errors="surrogatepass")).hexdigest()[:12]
+    return f"{plain_name(str(encoder['name'])) or 'encoder'}-{key}"
 
 
 def begin(folder: Folder, head: EncodedHead) -> None:

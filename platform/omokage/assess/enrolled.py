@@ -22,6 +22,7 @@ from omokage import schema
 from omokage.curate.decided import Decided
 from omokage.errors import DatasetError
 from omokage.index.unit import unit
+from omokage.ledger.version import at_version
 
 BLOCK: Final = 8192
 """Faces that are compared at once, about: people are not divided."""
@@ -97,7 +98,7 @@ class Enrolled:
     @property
     def given(self) -> str:
         """The gallery as it is given to a command."""
-        return f"{self.data.folder.url}@{self.version}" if self.version else self.data.folder.url
+        return at_version(self.data.folder.url, self.version)
 
     @property
     def digest(self) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from omokage import schema
 from omokage.assess.subject import Subject
 from omokage.errors import DatasetError
-from omokage.index.threads import cores
+from omokage.index.cores import cores
 from omokage.progress import OnProgress
 from omokage.store import Dataset
 from omokage.vision import codec

@@ -10,7 +10,7 @@ from omokage.assess.evaluate_config import EvaluateConfig
 from omokage.assess.subject import Subject
 from omokage.card.cost import spell
 from omokage.evaluate import pairs
-from omokage.index.threads import cores
+from omokage.index.cores import cores
 
 SAMPLE: Final = 1024
 """Faces that each core compares with as many others to learn how quick this machine is."""

@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from omokage.assess.evaluate_config import EvaluateConfig as EvaluateConfig
 from omokage.evaluate.bootstrap import BootstrapConfig, Intervals
 from omokage.evaluate.failures import FailurePoint, Failures
 from omokage.evaluate.folds import FoldPoint, Folds
@@ -19,6 +18,7 @@ from omokage.evaluate.interval import Interval
 from omokage.evaluate.people import People, PeopleSummary, Person
 from omokage.evaluate.precision_recall import PrecisionRecall
 from omokage.evaluate.verification import Verification, tar_name
+from omokage.ledger.version import at_version
 from omokage.sheet.words import visible
 
 FORMAT: Final = 1
@@ -82,7 +82,7 @@ class Evaluation:
     @property
     def given(self) -> str:
         """The dataset as it is given to a command: DATASET, or DATASET@VERSION."""
-        return f"{self.dataset}@{self.version}" if self.version else self.dataset
+        return at_version(self.dataset, self.version)
 
     @classmethod
     def from_plain(

@@ -11,7 +11,7 @@ from omokage.card.blocks import Block, Picture, Plots, Sample, Table, Text
 from omokage.evaluate.folds import Folds
 from omokage.evaluate.identification import Identification
 from omokage.evaluate.people import PeopleSummary
-from omokage.evaluate.verification import tar_name
+from omokage.evaluate.verification import fmr_name, threshold_name
 from omokage.sheet.words import count
 
 Pictures = Mapping[str, bytes]
@@ -68,14 +68,13 @@ def one_to_one(found: Evaluation, pictures: Pictures) -> Iterator[Block]:
         if point.tar is None or point.threshold is None or point.counted_fmr is None:
             rows.append((asked(point.fmr), TOO_FEW, "", "", "", ""))
             continue
-        name = tar_name(point.fmr)
         rows.append(
             (
                 asked(point.fmr),
                 decimals(point.threshold, 4),
-                bounded(told.get(name.replace("tar", "threshold")), lambda value: decimals(value, 4)),
+                bounded(told.get(threshold_name(point.fmr)), lambda value: decimals(value, 4)),
                 small(point.counted_fmr),
-                bounded(told.get(name.replace("tar_at", "fmr_at_threshold_of")), small),
+                bounded(told.get(fmr_name(point.fmr)), small),
                 percent(1 - point.tar),
             )
         )

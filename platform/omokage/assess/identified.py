@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from omokage.assess.basis import Basis, FaceSeen, why_none
 from omokage.assess.calibrated import Standard
 from omokage.assess.enrolled import BEST, Candidate
+from omokage.ledger.version import at_version
 from omokage.sheet.words import count, visible
 
 SHOWN: Final = 20
@@ -135,7 +136,7 @@ def answered(face: FaceSeen, people: Sequence[Person], top: int, standard: Stand
     also = sum(person.answer == "match" for person in people[1:])
     why = ""
     if told == "cannot say":
-        why = standard.lacking or standard.between()
+        why = standard.unsure()
     elif also:
         others = "another person matches" if also == 1 else f"{also} other people match"
         why = f"{others}, too: look-alikes, or one person under several names"
@@ -210,7 +211,7 @@ class IdentifyReport:
             yield from searched.text()
         if len(self.results) > SHOWN:
             yield f"… and {len(self.results) - SHOWN:,} pictures more: --csv FILE or --json tells all"
-        gallery = f"{self.gallery}@{self.version}" if self.version else self.gallery
+        gallery = at_version(self.gallery, self.version)
         yield (
             f"{count(self.pictures, 'picture')} with {count(self.faces, 'face')}, among "
             f"{count(self.people, 'person', 'people')} with {count(self.enrolled, 'face')} of {gallery}; "

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from omokage.assess import listed as lists
 from omokage.assess import searches
+from omokage.assess.evaluate_config import EvaluateConfig
 from omokage.assess.evaluate_plan import comparisons
-from omokage.assess.evaluation import EvaluateConfig, Evaluation, plain
+from omokage.assess.evaluation import Evaluation, plain
 from omokage.assess.subject import Subject
 from omokage.errors import DatasetError
 from omokage.evaluate import bootstrap, listed, verification
@@ -38,7 +39,6 @@ Ints = NDArray[np.int64]
 EVEN: Final = 0.5
 """Share of pairs of one person that accuracy is told for: of all pairs one in thousands is, and who says "different"
 to all would be right."""
-
 
 FEW: Final = 30
 """People with pairs of their own below which drawing them anew gives intervals that are too narrow."""

@@ -5,12 +5,10 @@ Shape key: P people, T thresholds.
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from omokage import __version__
 from omokage.assess import listed
@@ -19,7 +17,8 @@ from omokage.assess.evaluation import FORMAT, Evaluation, plain
 from omokage.assess.shown import ShownConfig
 from omokage.assess.subject import Subject
 from omokage.evaluate.people import People
-from omokage.storage import Folder
+from omokage.shards import parquet_bytes
+from omokage.storage import Folder, plain_name
 
 PLACE: Final = "evaluations"
 """Folder of all evaluations, below the dataset's."""
@@ -29,9 +28,6 @@ DRAWS: Final = "draws.parquet"
 
 PEOPLE: Final = "people.parquet"
 """Every person's figures and curve."""
-
-LONGEST: Final = 40
-"""Characters of a name in the folder's name."""
 
 
 def key(subject: Subject, config: EvaluateConfig, shown: ShownConfig, split: str | None = None) -> str:
@@ -64,8 +60,8 @@ def key(subject: Subject, config: EvaluateConfig, shown: ShownConfig, split: str
 def place(data: Folder, subject: Subject, key: str) -> Folder:
     """Return the folder that an evaluation goes to where none is given."""
     parts = [str(subject.encoder.get("name") or "encoder"), subject.version or ""]
-    named = [re.sub(r"[^\w.-]+", "_", part).strip("._-")[:LONGEST] for part in parts]
-    return Folder(data.files, data.place(f"{PLACE}/{'-'.join([*filter(None, named), key[:8]])}"))
+    named = [plain_name(part) for part in parts]
+    return data.below(f"{PLACE}/{'-'.join([*filter(None, named), key[:8]])}")
 
 
 def write_tables(folder: Folder, found: Evaluation) -> None:
@@ -74,10 +70,10 @@ def write_tables(folder: Folder, found: Evaluation) -> None:
     Raises:
         OSError: The disk is full, or writing is not permitted.
     """
-    folder.write(DRAWS, _parquet(pa.table(found.draws())))
+    folder.write(DRAWS, parquet_bytes(pa.table(found.draws())))
     if found.curves is not None:
         shown = [point.fmr for point in found.verification.points if point.threshold is not None]
-        folder.write(PEOPLE, _parquet(people_table(found.curves, shown)))
+        folder.write(PEOPLE, parquet_bytes(people_table(found.curves, shown)))
     else:
         folder.remove(PEOPLE)
 
@@ -103,9 +99,3 @@ def people_table(curves: People, fmrs: Sequence[float]) -> pa.Table:
     columns["fmr"] = pa.array(curves.fmr_PT.tolist(), many)
     columns["tar"] = pa.array(curves.tar_PT.tolist(), many)
     return pa.table(columns)
-
-
-def _parquet(table: pa.Table) -> pa.Buffer:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue()

@@ -63,19 +63,15 @@ class Training:
             listed = []
         known = pa.concat_tables([empty, *listed])
         at = pc.index_in(split["face_id"], value_set=known["face_id"])
-        remarks = (
-            ()
-            if listed
-            else (
-                f"{head.dataset}, which {run.folder.url} was trained on, is not there: that the "
-                "same pictures are in both is told by their places alone",
-            )
+        gone = (
+            f"{head.dataset}, which {run.folder.url} was trained on, is not there: that the same pictures are in both "
+            "is told by their places alone"
         )
         return cls(
             run=run.folder.url,
             head=head,
             split=split.append_column("sha256", known["sha256"].take(at)),
-            remarks=remarks,
+            remarks=() if listed else (gone,),
         )
 
     def faces(self, part: Part) -> list[str]:

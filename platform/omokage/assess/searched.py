@@ -3,10 +3,6 @@
 How many lists a probe looks through is chosen by one sample of probes, whose most similar face of all is known, and
 what is lost is measured by another one, which is searched for exactly.
 
-Source:
-    The interval of the recall: E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference",
-    Journal of the American Statistical Association 22, 1927.
-
 Shape key: G faces of the gallery, Q probes, S sampled probes, E numbers of an embedding, K answers.
 """
 
@@ -21,6 +17,7 @@ from numpy.typing import NDArray
 from omokage.errors import ConfigError
 from omokage.evaluate.identification import RANKS
 from omokage.evaluate.search import Gallery, Nearest, Searches, by_index, probes, search
+from omokage.index import wilson
 from omokage.index.near import Near
 
 EXACT: Final = 20_000_000_000
@@ -38,7 +35,8 @@ SURE: Final = 8
 AT_ONCE: Final = 1 << 14
 """Probes whose answers are held as lists."""
 
-Z95: Final = 1.96
+SLIGHT: Final = 1e-5
+"""A best score that is lower by no more is known: other products round otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -197,10 +195,9 @@ def _nearest(gallery: Gallery, near: Near, probed: int) -> Nearest:
 
 def _recall(found: Searches, exact: Searches, measured_S: NDArray[np.int64], lists: int, probed: int) -> ListsRecall:
     """Return what was lost of the measured probes."""
-    known = float(np.mean(found.top_Q[measured_S] >= exact.top_Q - 1e-5))
+    known = float(np.mean(found.top_Q[measured_S] >= exact.top_Q - SLIGHT))
     count = len(measured_S)
-    middle = (known + Z95**2 / (2 * count)) / (1 + Z95**2 / count)
-    half = Z95 * (known * (1 - known) / count + Z95**2 / (4 * count**2)) ** 0.5 / (1 + Z95**2 / count)
+    low, high = wilson.interval(known, count)
     listed_S = exact.mated_Q & (exact.rank_Q <= found.deepest)
     same_S = found.rank_Q[measured_S] == exact.rank_Q
     return ListsRecall(
@@ -209,8 +206,8 @@ def _recall(found: Searches, exact: Searches, measured_S: NDArray[np.int64], lis
         probed=probed,
         probes=count,
         recall=known,
-        low=max(0.0, middle - half),
-        high=min(1.0, middle + half),
+        low=low,
+        high=high,
         mates=int(listed_S.sum()),
         mates_found=float(same_S[listed_S].mean()) if listed_S.any() else None,
     )

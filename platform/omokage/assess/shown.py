@@ -27,7 +27,6 @@ from omokage.store import Dataset
 KNOWN: Final = ["face_id", "uri", *FIGURES]
 """What a page says of a face."""
 
-
 MOST: Final = 200
 """Pairs of a kind, people, or faces of one: what a browser still opens."""
 

@@ -23,7 +23,7 @@ from omokage.errors import DatasetError
 from omokage.index.unit import unit
 from omokage.ledger.book import Ledger
 from omokage.ledger.fold import fold
-from omokage.ledger.version import Version
+from omokage.ledger.version import Version, at_version
 from omokage.sheet.words import count, visible
 from omokage.store import Dataset
 
@@ -76,7 +76,7 @@ class Subject:
     @property
     def given(self) -> str:
         """The dataset as it is given to a command: DATASET, or DATASET@VERSION."""
-        return f"{self.dataset}@{self.version}" if self.version else self.dataset
+        return at_version(self.dataset, self.version)
 
     @property
     def digest(self) -> str:
@@ -155,7 +155,7 @@ def subject(address: str, vectors: Encoded | None = None, one_each: bool = False
         )
     faces = read.table.filter(pa.array(good_N))
     names = sorted(set(faces["identity"].to_pylist()))
-    check_people(faces.num_rows, names, f"{data.folder.url}@{version}" if version else data.folder.url)
+    check_people(faces.num_rows, names, at_version(data.folder.url, version))
     people = (*names, *sorted({name for name, _ in failed} - set(names)))
     place = {name: label for label, name in enumerate(people)}
     vector_NE = read.vector_NE if good_N.all() else read.vector_NE[good_N]
@@ -164,7 +164,7 @@ def subject(address: str, vectors: Encoded | None = None, one_each: bool = False
         dataset=data.folder.url,
         version=version,
         encoder=dict(vectors.encoder),
-        licence=vectors.licence or _licence(vectors.encoder),
+        licence=vectors.licence or weights.licence_of(vectors.encoder.get("sha256")),
         faces=faces,
         vector_NE=vector_NE,
         label_N=label_N,
@@ -191,11 +191,6 @@ def check_people(faces: int, names: Collection[str], where: str) -> None:
             f"all faces that can be compared of {where} are {visible(name)!r}: an encoder is judged by how it tells "
             "people apart, which needs two people, better hundreds"
         )
-
-
-def _licence(encoder: dict[str, Any]) -> str:
-    """Return the licence of published weights; empty for others."""
-    return next((entry.licence for entry in weights.ENTRIES.values() if entry.sha256 == encoder.get("sha256")), "")
 
 
 class _Read:

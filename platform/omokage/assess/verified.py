@@ -142,7 +142,7 @@ def compare(a: Known, b: Known, faces: tuple[int | None, int | None], standard: 
         similarity=round(similarity, 6),
         log_likelihood_ratio=standard.log_ratio(similarity),
         same_file=same,
-        why="" if answer != "cannot say" else standard.lacking or standard.between(),
+        why="" if answer != "cannot say" else standard.unsure(),
     )
 
 

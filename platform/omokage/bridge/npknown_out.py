@@ -176,7 +176,7 @@ class _Writer:
             return
         rows: NDArray[Any] = np.array([row for _, row in known])
         data = npknown.write(self.member, [name for name, _ in known], self.faces.vectors_ND[rows])
-        if not self._write(Folder(self.source.root.files, self.source.root.place(path)), path, data):
+        if not self._write(self.source.root.below(path), path, data):
             return
         self.files, self.listed = self.files + 1, self.listed + len(known)
         if len(known) < len(found):

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from omokage.index import plan as search
-from omokage.index.threads import cores
+from omokage.index.cores import cores
 from omokage.store import Dataset
 
 PAIR_SECONDS: Final = 0.0296

@@ -30,7 +30,7 @@ from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate import pairs
 from omokage.evaluate.interval import Interval
 from omokage.evaluate.sweep import THRESHOLDS, ByUnit, Levels, sweep
-from omokage.evaluate.verification import Verification, tar_name
+from omokage.evaluate.verification import Verification, fmr_name, tar_name, threshold_name
 
 ROOM: Final = 20_000_000
 """Counts between units that are held."""
@@ -210,13 +210,12 @@ class _Drawn:
         for point in found.points:
             if point.tar is None or point.threshold is None:
                 continue
-            name = tar_name(point.fmr)
-            drawn[name] = self._read(point.fmr, self.tar_RT)
-            drawn[name.replace("tar", "threshold")] = self._read(
+            drawn[tar_name(point.fmr)] = self._read(point.fmr, self.tar_RT)
+            drawn[threshold_name(point.fmr)] = self._read(
                 point.fmr, np.broadcast_to(self.threshold_T, self.fmr_RT.shape)
             )
             at = int(np.searchsorted(-self.threshold_T, -point.threshold))
-            drawn[name.replace("tar_at", "fmr_at_threshold_of")] = self.fmr_RT[:, at]
+            drawn[fmr_name(point.fmr)] = self.fmr_RT[:, at]
         values = {**_values(found), MISSED: float(drawn[MISSED][0])}
         moved = {name: draw_R[1:] + (values[name] - draw_R[0]) for name, draw_R in drawn.items()}
         free = {name for name in moved if name.startswith("threshold")}
@@ -258,10 +257,9 @@ def _values(found: Verification) -> dict[str, float]:
     values = {"auc": found.auc, "eer": found.eer}
     for point in found.points:
         if point.tar is not None and point.threshold is not None and point.counted_fmr is not None:
-            name = tar_name(point.fmr)
-            values[name] = point.tar
-            values[name.replace("tar", "threshold")] = point.threshold
-            values[name.replace("tar_at", "fmr_at_threshold_of")] = point.counted_fmr
+            values[tar_name(point.fmr)] = point.tar
+            values[threshold_name(point.fmr)] = point.threshold
+            values[fmr_name(point.fmr)] = point.counted_fmr
     return values
 
 

@@ -29,7 +29,7 @@ from omokage.evaluate import folds
 from omokage.evaluate.answer import Calibration, Likelihood
 from omokage.evaluate.bootstrap import MISSED, BootstrapConfig, intervals
 from omokage.evaluate.pairs import HALF, Steps
-from omokage.evaluate.verification import SHOWN, tar_name, verification
+from omokage.evaluate.verification import SHOWN, fmr_name, tar_name, threshold_name, verification
 
 COARSE: Final = 1 << 11
 """Cells that are one similarity to the fit: 0.0005."""
@@ -66,16 +66,15 @@ def calibrate(
             f"{found.impostor:,} pairs of different people cannot show an FMR of {fmr:g}; ask for {shown:.1e} or more, "
             f"or calibrate on more people: {math.ceil(SHOWN / fmr):,} pairs"
         )
-    name = tar_name(fmr)
     told = intervals(embedding_NE, label_N, found, bootstrap, threads).figures
-    threshold = told[name.replace("tar", "threshold")]
+    threshold = told[threshold_name(fmr)]
     likelihood, withheld = _offered(embedding_NE, label_N, found.people, bootstrap or BootstrapConfig(), threads)
     return Calibration(
         fmr=fmr,
         threshold=threshold,
         counted_fmr=point.counted_fmr,
-        fmr_interval=told[name.replace("tar_at", "fmr_at_threshold_of")],
-        tar=told[name],
+        fmr_interval=told[fmr_name(fmr)],
+        tar=told[tar_name(fmr)],
         match_from=threshold.high,
         no_match_below=min(told[MISSED].low, threshold.high),
         people=found.people,

@@ -19,7 +19,7 @@ from omokage.evaluate.bootstrap import FNMR, MISSED, BootstrapConfig, Intervals,
 from omokage.evaluate.failures import FailurePoint, Failures
 from omokage.evaluate.folds import steps_of
 from omokage.evaluate.pairs import Steps, edge, rounded
-from omokage.evaluate.verification import FMRS, OperatingPoint, Verification, tar_name
+from omokage.evaluate.verification import FMRS, OperatingPoint, Verification, fmr_name, tar_name, threshold_name
 
 Ints = NDArray[np.int64]
 
@@ -167,13 +167,12 @@ class _Drawn:
             MISSED: _missed(steps, sum_genuine_K),
         }
         for point in _shown(self.found):
-            name = tar_name(point.fmr)
             mine = figures.point_at(steps, sum_impostor_K, sum_genuine_K, point.fmr)
-            told[name] = _number(mine.tar)
-            told[name.replace("tar", "threshold")] = _number(mine.threshold)
+            told[tar_name(point.fmr)] = _number(mine.tar)
+            told[threshold_name(point.fmr)] = _number(mine.threshold)
             match_K = edge(steps.low_K) >= _number(point.threshold)
             rate = float(impostor_K[match_K].sum() / sum_impostor_K[-1])
-            told[name.replace("tar_at", "fmr_at_threshold_of")] = rate
+            told[fmr_name(point.fmr)] = rate
         return told
 
 
@@ -185,8 +184,7 @@ def _names(found: Verification) -> list[str]:
     """Return the names of all figures."""
     names = ["auc", "eer", MISSED]
     for point in _shown(found):
-        name = tar_name(point.fmr)
-        names += [name, name.replace("tar", "threshold"), name.replace("tar_at", "fmr_at_threshold_of")]
+        names += [tar_name(point.fmr), threshold_name(point.fmr), fmr_name(point.fmr)]
     return names
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+from matplotlib.axes import Axes as Frame
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -28,6 +29,7 @@ from omokage.evaluate.drawing import (
     style,
 )
 from omokage.evaluate.identification import Identification
+from omokage.evaluate.interval import Interval
 from omokage.evaluate.manifold import Manifold
 from omokage.evaluate.people import People
 from omokage.evaluate.precision_recall import PrecisionRecall
@@ -207,14 +209,7 @@ def groups(found: Audit) -> Plot:
         row = np.arange(len(found.groups))
         for frame, rate in ((left, "fmr"), (right, "fnmr")):
             for at, group in zip(row, found.groups, strict=True):
-                told = getattr(group, rate)
-                if told is None:
-                    frame.text(
-                        0.02, at, "withheld", transform=frame.get_yaxis_transform(), va="center", color="#777777"
-                    )
-                    continue
-                frame.hlines(at, told.low, told.high, color=COLOURS[0], linewidth=3, alpha=0.5)
-                frame.plot(told.value, at, "o", color=COLOURS[0], markersize=5)
+                _interval(frame, at, getattr(group, rate))
             overall = found.fmr if rate == "fmr" else found.fnmr
             if overall:
                 frame.axvline(overall, color="black", linestyle="--", linewidth=0.8)
@@ -229,6 +224,15 @@ def groups(found: Audit) -> Plot:
         left.set_yticks(row, [shown(group.name) for group in found.groups], parse_math=False)
         left.set_ylim(len(found.groups) - 0.5, -0.5)
     return Plot(figure)
+
+
+def _interval(frame: Frame, at: int, told: Interval | None) -> None:
+    """Draw a figure with its interval in a row of its own, or that there is none."""
+    if told is None:
+        frame.text(0.02, at, "withheld", transform=frame.get_yaxis_transform(), va="center", color="#777777")
+        return
+    frame.hlines(at, told.low, told.high, color=COLOURS[0], linewidth=3, alpha=0.5)
+    frame.plot(told.value, at, "o", color=COLOURS[0], markersize=5)
 
 
 def matrix(names: Sequence[str], value_GG: Sequence[Sequence[float | None]], title: str, *, log: bool = True) -> Plot:
@@ -302,12 +306,7 @@ def spread(found: Spread) -> Plot:
         figure = Figure(figsize=(7.5, 1.6 + 0.34 * len(found.groups)), dpi=120, layout="constrained")
         frame = figure.subplots()
         for at, group in enumerate(found.groups):
-            if group.per_face is None:
-                place = frame.get_yaxis_transform()
-                frame.text(0.02, at, "withheld", transform=place, va="center", color="#777777")
-                continue
-            frame.hlines(at, group.per_face.low, group.per_face.high, color=COLOURS[0], linewidth=3, alpha=0.5)
-            frame.plot(group.per_face.value, at, "o", color=COLOURS[0], markersize=5)
+            _interval(frame, at, group.per_face)
         frame.grid(axis="x", alpha=0.3)
         frame.set(xlabel="within-group sum of squares of each face", ylim=(len(found.groups) - 0.5, -0.5))
         frame.set_yticks(range(len(found.groups)), [shown(group.name) for group in found.groups], parse_math=False)

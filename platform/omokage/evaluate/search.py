@@ -185,11 +185,6 @@ def by_index(gallery: Gallery, nearest: Nearest, probe_QE: Any, label_Q: Any, bl
     )
 
 
-def recall(found: Searches, exact: Searches) -> float:
-    """Return the share of probes of which an index knew the best score, compared with exact search of the same."""
-    return float(np.mean(found.top_Q >= exact.top_Q - 1e-5))
-
-
 def probes(gallery: Gallery, probe_QE: Any, label_Q: Any) -> tuple[NDArray[np.float32], NDArray[Any]]:
     """Return the vectors and labels of probes.
 

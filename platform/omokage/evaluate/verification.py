@@ -105,6 +105,16 @@ def tar_name(fmr: float) -> str:
     return f"tar_at_fmr_{fmr:.0e}".replace("e-0", "e-")
 
 
+def threshold_name(fmr: float) -> str:
+    """Return the name of the threshold at a false match rate: ``threshold_at_fmr_1e-3``."""
+    return tar_name(fmr).replace("tar", "threshold")
+
+
+def fmr_name(fmr: float) -> str:
+    """Return the name of the false match rate that such a threshold has: ``fmr_at_threshold_of_fmr_1e-3``."""
+    return tar_name(fmr).replace("tar_at", "fmr_at_threshold_of")
+
+
 def can_show(rate: float, count: int) -> bool:
     """Return whether so many comparisons show a rate of errors: ``SHOWN`` of them would be errors."""
     return rate * count >= SHOWN * (1 - 1e-9)

@@ -3,31 +3,31 @@
 import hashlib
 import json
 import posixpath
-import re
 import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from omokage.assess.audit_page import document, drawn
 from omokage.assess.audited import Audited, AuditedConfig, audited
 from omokage.assess.grouping import GroupConfig, Origin, grouped, origin
 from omokage.assess.subject import Subject
 from omokage.assess.subject import subject as opened_subject
-from omokage.assess.written import PAGE, PLOTS, REPORT, free, read, write
+from omokage.assess.tracked import track
+from omokage.assess.written import PAGE, REPORT, free, read, write
 from omokage.errors import WorkError
 from omokage.evaluate import manifold
 from omokage.evaluate.drawing import Plot
 from omokage.flows.encoded import EncodedConfig, encoded
 from omokage.ledger.version import opened
 from omokage.progress import OnProgress, quietly
-from omokage.storage import Folder
+from omokage.shards import parquet_bytes
+from omokage.storage import Folder, plain_name
 from omokage.store import Dataset
 from omokage.system import code
 from omokage.tracking import place
-from omokage.tracking.tracker import About, Tracker
+from omokage.tracking.tracker import About
 from omokage.vision.encoder import load_spec
 
 PLACE: Final = "audits"
@@ -38,9 +38,6 @@ TABLE: Final = "groups.parquet"
 
 FORMAT: Final = 1
 """Goes up whenever the same faces and settings would give other figures."""
-
-LONGEST: Final = 40
-"""Characters of an encoder's name in an audit's name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,9 +55,9 @@ class AuditFlowConfig:
     encoding: EncodedConfig = field(default_factory=EncodedConfig)
     tracking: str | None = None
     """Where figures are tracked: sqlite:///FILE.db, http://SERVER:PORT, or "off". By default MLFLOW_TRACKING_URI, else
-    a database in the user's data folder."""
+    a file in your data folder."""
     experiment: str = "omokage"
-    """MLflow's experiment."""
+    """Name under which MLflow lists this audit beside others."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,10 +148,10 @@ def _settings(config: AuditFlowConfig, where: Origin) -> list[Any]:
 def _default(data: Dataset, version: str | None, config: AuditFlowConfig, where: Origin) -> Folder:
     """Return the folder of an audit of which nobody said where it goes."""
     encoder = load_spec(config.encoder).name if config.encoder else str(data.head.recipe["encoder"]["name"])
-    name = re.sub(r"[^\w.-]+", "_", encoder).strip("._")[:LONGEST] or "encoder"
+    name = plain_name(encoder) or "encoder"
     told = [config.encoder, config.encoding.from_chips, config.one_each, *_settings(config, where)]
     base = "-".join([name, *([version] if version else []), _key(told)[:8]])
-    return Folder(data.folder.files, data.folder.place(f"{PLACE}/{base}"))
+    return data.folder.below(f"{PLACE}/{base}")
 
 
 def _key(told: list[Any]) -> str:
@@ -176,11 +173,9 @@ def _write_table(folder: Folder, found: Audited) -> None:
             ("estimated_female", found.grouped.estimates.female_N),
         ):
             table = table.append_column(name, pa.array(value_N, pa.float64(), from_pandas=True))  # NaN becomes null
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
     try:
         folder.remove(REPORT)  # what is half written must not pass for the older one
-        folder.write(TABLE, sink.getvalue())
+        folder.write(TABLE, parquet_bytes(table))
     except OSError as error:
         raise WorkError(f"cannot write {folder.url}: {error.strerror or error}") from error
 
@@ -197,6 +192,7 @@ def _track(
         where=folder.url,
         dataset=subject.given,
         digest=subject.digest,
+        context="audit",
         commit=code()["commit"] or "",
         tags={"omokage.kind": "audit"},
         params={
@@ -206,16 +202,7 @@ def _track(
             "compare": asdict(config.compare),
         },
     )
-    telling = Tracker.start(config.tracking, about)
-    try:
-        telling.log(0, _metrics(found))
-        for name in (REPORT, PAGE, *(f"{PLOTS}/{plot}.png" for plot in plots)):
-            telling.file(name, folder.read(name))
-    except BaseException as error:
-        telling.broken_off(error)
-        raise
-    telling.end("FINISHED")
-    return tuple(telling.warnings)
+    return track(config.tracking, about, _metrics(found), folder, plots)
 
 
 def _metrics(found: Audited) -> dict[str, float | None]:

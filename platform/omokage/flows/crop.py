@@ -72,5 +72,5 @@ def crop(source: str, out: str, config: CropConfig, on_progress: OnProgress = qu
         files=files,
         reasons=dict(reasons.most_common()),
         seconds=round(time.perf_counter() - began, 3),
-        licences={name: weights.entry(name).licence for name in looker.weights},
+        licences=config.find.licences(),
     )

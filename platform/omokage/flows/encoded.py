@@ -93,7 +93,7 @@ def encoded(
     entry = origin(spec)
     if entry == data.head.recipe["encoder"] and not config.from_chips:
         return replace(Encoded.of(data), licence=spec.licence)
-    place = folder or _below(data.folder, PLACE)
+    place = folder or data.folder.below(PLACE)
     job = _Job.of(data, spec, entry, place, config)
     done = kept.parts(job.folder)
     todo = [shard for shard in data.head.shards if shard.faces and shard.name not in done]
@@ -125,9 +125,7 @@ class _Job:
         spec.weights_file()
         tag = data.head.recipe.get("chip") or chip.tag
         head = EncodedHead(encoder=entry, chip=tag, cut=CUT, licence=spec.licence, runtime="")
-        return cls(
-            data=data, spec=spec, chip=chip, head=head, folder=_below(place, place_of(entry, tag)), config=config
-        )
+        return cls(data=data, spec=spec, chip=chip, head=head, folder=place.below(place_of(entry, tag)), config=config)
 
     def run(self, todo: Sequence[Shard], done: dict[str, str], warnings: list[str], on_progress: OnProgress) -> int:
         """Make the vectors of some shards, and return how many faces were encoded."""
@@ -238,10 +236,6 @@ class _Job:
             )
         if enlarged >= 1.1:
             yield f"the chips are enlarged {enlarged:.1f} times for {self.spec.name}, which wants finer ones"
-
-
-def _below(folder: Folder, name: str) -> Folder:
-    return Folder(folder.files, folder.place(name))
 
 
 def _lacking(recut: Recut, data: Dataset) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from omokage.assess.judge import evaluation
 from omokage.assess.overlap import Training
 from omokage.assess.shown import ShownConfig, examples
 from omokage.assess.subject import Subject, subject
+from omokage.assess.tracked import track
 from omokage.errors import ConfigError, WorkError
 from omokage.evaluate.drawing import Plot
 from omokage.flows.encoded import EncodedConfig, encoded
@@ -26,7 +27,7 @@ from omokage.storage import Folder
 from omokage.store import Dataset
 from omokage.system import code
 from omokage.tracking import place as tracking_place
-from omokage.tracking.tracker import About, Tracker
+from omokage.tracking.tracker import About
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,8 +145,8 @@ def evaluate(
         on_plan(planned(faces, settings.judge, more=int(settings.shown.pairs > 0)))
     found = evaluation(faces, settings.judge, on_progress)
     plots = _write(folder, key, faces, found, settings)
-    telling = _track(folder, key, found, plots, settings) if tracking_place.resolve(settings.tracking) else []
-    return replace(_report(folder, found, settings, began), new=True, warnings=tuple(telling))
+    warnings = _track(folder, key, found, plots, settings) if tracking_place.resolve(settings.tracking) else ()
+    return replace(_report(folder, found, settings, began), new=True, warnings=warnings)
 
 
 def _training(settings: EvaluateSettings) -> Training | None:
@@ -195,8 +196,8 @@ def _write(
 
 def _track(
     folder: Folder, key: str, found: Evaluation, plots: Mapping[str, Plot], settings: EvaluateSettings
-) -> list[str]:
-    """Tell MLflow, and return what went wrong with that."""
+) -> tuple[str, ...]:
+    """Tell MLflow, and return what it did not take."""
     about = About(
         name=f"{found.encoder.get('name')} on {Path(found.given).name}",
         key=key[:32],
@@ -209,16 +210,7 @@ def _track(
         params={"encoder": dict(found.encoder), "part": settings.part, **found.config},
         tags={"omokage.kind": "evaluation"},
     )
-    telling = Tracker.start(settings.tracking, about)
-    try:
-        telling.log(0, found.metrics())
-        for name in (written.REPORT, written.PAGE, *(f"{written.PLOTS}/{plot}.png" for plot in plots)):
-            telling.file(name, folder.read(name))
-    except BaseException as error:
-        telling.broken_off(error)
-        raise
-    telling.end("FINISHED")
-    return telling.warnings
+    return track(settings.tracking, about, found.metrics(), folder, plots)
 
 
 def _report(folder: Folder, found: Evaluation, settings: EvaluateSettings, began: float) -> EvaluateReport:

@@ -40,6 +40,10 @@ class FacesConfig:
         """Model files that the detector opens."""
         return WEIGHTS[self.detector]
 
+    def licences(self) -> dict[str, str]:
+        """Return the licence of each of them."""
+        return {name: weights.entry(name).licence for name in self.weights}
+
     @classmethod
     def of_recipe(cls, recipe: Mapping[str, Any]) -> "FacesConfig":
         """Return the settings that a dataset's recipe tells by its ``detector``."""

@@ -25,7 +25,8 @@ from omokage.flows.find_plan import planned
 from omokage.flows.findings import Findings
 from omokage.flows.index import Index, up_to_date
 from omokage.index import plan, product
-from omokage.index.threads import Start, cores
+from omokage.index.cores import cores
+from omokage.index.threads import Start
 from omokage.progress import OnProgress
 from omokage.report import tally
 from omokage.store import Dataset

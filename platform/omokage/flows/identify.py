@@ -15,15 +15,15 @@ import pyarrow as pa
 
 from omokage.assess import calibrated, identified
 from omokage.assess.answers import Answers
-from omokage.assess.basis import Basis, FaceSeen
+from omokage.assess.basis import Basis, faces_seen
 from omokage.assess.calibrated import Standard
 from omokage.assess.enrolled import Enrolled
 from omokage.assess.identified import Found, IdentifyReport, Searched
 from omokage.errors import ConfigError
-from omokage.flows.look import Seen, Sight, looking, seen
+from omokage.flows.look import Seen, Sight, looking, places, seen
 from omokage.progress import OnProgress, quietly
 from omokage.sheet.words import count
-from omokage.source import Source, entry, listed, resolver, written
+from omokage.source import Source, resolver
 from omokage.storage import Folder
 from omokage.vision.origin import origin
 
@@ -131,9 +131,7 @@ class _Task:
         candidates = self.enrolled.candidates(vector_QE, max(2, self.top), self.floor)
         for picture in pictures:
             probes = []
-            boxes = zip(picture.box_F4.tolist(), picture.score_F.tolist(), strict=True)
-            for number, (box, score) in enumerate(boxes, 1):
-                face = FaceSeen(number, tuple(round(x, 1) for x in box), round(score, 4))
+            for face in faces_seen(picture.box_F4, picture.score_F):
                 people = []
                 for candidate in next(candidates):
                     best = self.enrolled.faces.slice(candidate.row, 1).to_pylist()[0]
@@ -214,7 +212,7 @@ def _listing(pictures: str) -> tuple[Folder, pa.Table]:
     place = Folder.at(pictures)
     if place.kind() == "file" and not place.root.lower().endswith(LISTS):
         root, name = place.parted()
-        return root, listed(iter([entry(root, written(name))]))
+        return root, places([name], root)
     source = Source.at(pictures)
     table = source.listing()
     nobody = pa.nulls(len(table), pa.string())  # who somebody is said to be must not decide which faces are looked at

@@ -22,10 +22,10 @@ from omokage.flows.centres import Source, Told, centres
 from omokage.flows.workspace import IndexHead, Part, Workspace
 from omokage.index import plan
 from omokage.index.build import Assign, Builder
+from omokage.index.cores import cores
 from omokage.index.faces import Faces
 from omokage.index.lists import Assigner, within
 from omokage.index.segment import FACES
-from omokage.index.threads import cores
 from omokage.progress import OnProgress, quietly
 from omokage.report import IndexReport
 from omokage.shards import Shard, read_table, verified

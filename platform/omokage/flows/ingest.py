@@ -92,8 +92,7 @@ class Job:
 
     def licences(self) -> dict[str, str]:
         """Return the licence of every model file that is used."""
-        models = {name: weights.entry(name).licence for name in self.config.find.weights}
-        return models | {self.spec.name: self.spec.licence}
+        return self.config.find.licences() | {self.spec.name: self.spec.licence}
 
 
 @dataclass(slots=True)

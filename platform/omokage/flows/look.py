@@ -91,8 +91,7 @@ class Sight:
 
     def licences(self) -> dict[str, str]:
         """Return the licence of every model file that is used."""
-        models = {name: weights.entry(name).licence for name in self.find.weights}
-        return models | {self.spec.name: self.spec.licence}
+        return self.find.licences() | {self.spec.name: self.spec.licence}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from omokage.errors import ConfigError, SourceError
 from omokage.flows.index import Index, up_to_date
 from omokage.flows.look import Sight, looking, places
 from omokage.index import plan
-from omokage.index.threads import cores
+from omokage.index.cores import cores
 from omokage.index.top import nearest
 from omokage.source import resolver
 from omokage.storage import Folder

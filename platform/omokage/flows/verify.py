@@ -14,7 +14,7 @@ from typing import Final, TextIO, get_args
 
 from omokage.assess import calibrated, verified
 from omokage.assess.answers import Answers
-from omokage.assess.basis import Basis, FaceSeen
+from omokage.assess.basis import Basis, faces_seen
 from omokage.assess.calibrated import Standard
 from omokage.assess.verified import BAD, BadLine, Known, ListReport, Pair, Picture, VerifyReport
 from omokage.errors import SourceError
@@ -145,12 +145,8 @@ def _basis(sight: Sight, standard: Standard, runtime: str) -> Basis:
 
 def _known(name: str, row: Seen) -> Known:
     """Return what was seen in a picture, under the name that it was given."""
-    faces = zip(row.box_F4.tolist(), row.score_F.tolist(), strict=True)
-    told = tuple(
-        FaceSeen(number, tuple(round(x, 1) for x in box), round(score, 4))
-        for number, (box, score) in enumerate(faces, 1)
-    )
-    return Picture(picture=_shown(name), sha256=row.sha256, reason=row.reason, faces=told), row.vector_FE
+    faces = faces_seen(row.box_F4, row.score_F)
+    return Picture(picture=_shown(name), sha256=row.sha256, reason=row.reason, faces=faces), row.vector_FE
 
 
 def _shown(name: str) -> str:

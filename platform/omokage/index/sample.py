@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from omokage.index import wilson
 from omokage.index.coder import Coder
 from omokage.index.faces import Faces
 from omokage.index.product import above
@@ -33,8 +34,6 @@ SPARE: Final = 4.0
 
 STEPS: Final = 64
 """Floors to choose from."""
-
-Z95: Final = 1.96
 
 
 @dataclass(frozen=True)
@@ -177,6 +176,4 @@ def _recall(face_M: NDArray[np.int64], met_M: NDArray[np.bool_], effect: float) 
     if not count:
         return Recall(1.0, 0.0, 1.0, 0, 0)
     share = float(met_M.mean())
-    middle = (share + Z95**2 / (2 * count)) / (1 + Z95**2 / count)
-    half = Z95 * np.sqrt(share * (1 - share) / count + Z95**2 / (4 * count**2)) / (1 + Z95**2 / count)
-    return Recall(share, float(middle - half), min(1.0, float(middle + half)), len(met_M), len(np.unique(face_M)))
+    return Recall(share, *wilson.interval(share, count), len(met_M), len(np.unique(face_M)))

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 import torch
 from threadpoolctl import ThreadpoolController
 
-from omokage.index.cores import cores as cores
+from omokage.index.cores import cores
 
 In = TypeVar("In")
 Out = TypeVar("Out")

@@ -23,7 +23,7 @@ from omokage.errors import ConfigError, DatasetError, WorkError
 from omokage.ledger.book import Ledger, login
 from omokage.ledger.fold import Fold, fold
 from omokage.report import tally
-from omokage.shards import verified
+from omokage.shards import parquet_bytes, verified
 from omokage.storage import Folder
 from omokage.store import HEAD, Dataset
 
@@ -166,8 +166,7 @@ def freeze(data: Dataset, name: str, who: str | None = None, why: str | None = N
         raise DatasetError(_exists(name))
     lines = Ledger.of(data.folder).table()
     faces = after(data, fold(lines))
-    sink = pa.BufferOutputStream()
-    pq.write_table(faces, sink, compression="zstd")
+    content = parquet_bytes(faces)
     version = Version(
         folder=data.folder,
         name=name,
@@ -175,7 +174,7 @@ def freeze(data: Dataset, name: str, who: str | None = None, why: str | None = N
         lines=lines.num_rows,
         statuses=dict.fromkeys(STATUSES, 0) | tally(faces["status"]),
         people=pc.count_distinct(faces.filter(pc.equal(faces["status"], "kept"))["identity"]).as_py(),
-        sha256=hashlib.sha256(sink.getvalue()).hexdigest(),
+        sha256=hashlib.sha256(content).hexdigest(),
         at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         who=login() if who is None else who,
         why=why,
@@ -191,7 +190,7 @@ def freeze(data: Dataset, name: str, who: str | None = None, why: str | None = N
         return facts if old is None else None
 
     try:
-        data.folder.write(version.file, sink.getvalue())
+        data.folder.write(version.file, content)
         data.folder.update(place, first)
     except OSError as error:
         raise WorkError(f"cannot write to {data.folder.place(PLACE)}: {error.strerror or error}") from error
@@ -227,8 +226,12 @@ def parse(address: str) -> tuple[str, str | None]:
 def normal(address: str) -> str:
     """Return an address as in DATASET or DATASET@v2 in its one form: absolute, without a slash at the folder's end."""
     place, name = parse(address)
-    url = Folder.at(place).url
-    return f"{url}@{name}" if name else url
+    return at_version(Folder.at(place).url, name)
+
+
+def at_version(dataset: str, version: str | None) -> str:
+    """Return a dataset as it is given to a command: DATASET, or DATASET@VERSION."""
+    return f"{dataset}@{version}" if version else dataset
 
 
 def opened(address: str) -> tuple[Dataset, str | None]:

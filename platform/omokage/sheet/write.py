@@ -113,9 +113,8 @@ def _rejects(manifest: pa.Table) -> list[Rejects]:
 def licences(data: Dataset) -> dict[str, str]:
     """Return the licence of every model file that the dataset was made with, as far as it is known by its sha256."""
     recipe = data.head.recipe
-    known = {entry.sha256: entry.licence for entry in weights.ENTRIES.values()}
     used = {**recipe.get("detector", {}).get("weights", {}), recipe["encoder"]["name"]: recipe["encoder"]["sha256"]}
-    return {model: known.get(sha256, "not known here") for model, sha256 in used.items()}
+    return {model: weights.licence_of(sha256) or "not known here" for model, sha256 in used.items()}
 
 
 def place(file: str, data: Dataset, endings: tuple[str, ...], made_by: str) -> tuple[Folder, str]:

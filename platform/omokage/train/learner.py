@@ -129,10 +129,8 @@ class Learner:
     def _moved(self) -> tuple[Tensor, Tensor]:
         """Move the weights; return the length of the gradient, and whether they moved."""
         weights = [weight for part in (self.embedder, self.objective) for weight in part.parameters()]
-        grads, spread = (
-            [weight.grad for weight in weights if weight.grad is not None],
-            self.objective.spread_gradients(),
-        )
+        grads = [weight.grad for weight in weights if weight.grad is not None]
+        spread = self.objective.spread_gradients()
         self.scaler.unscale([*grads, *spread])
         norm = self.objective.with_spread(torch.nn.utils.get_total_norm(grads))
         if not self.scaler.goes_on(norm):

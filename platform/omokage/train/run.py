@@ -25,7 +25,8 @@ import pyarrow.parquet as pq
 import torch
 
 from omokage.errors import ConfigError, DatasetError
-from omokage.shards import verified
+from omokage.ledger.version import at_version
+from omokage.shards import parquet_bytes, verified
 from omokage.storage import Folder
 from omokage.train.lock import LOCK, Still, held
 from omokage.train.recipe import Recipe
@@ -70,7 +71,7 @@ class RunHead:
     @property
     def given(self) -> str:
         """The dataset as it is given to a command: DATASET, or DATASET@VERSION."""
-        return f"{self.dataset}@{self.version}" if self.version else self.dataset
+        return at_version(self.dataset, self.version)
 
     @property
     def digest(self) -> str:
@@ -210,9 +211,7 @@ class Run:
 
 def table_bytes(table: pa.Table) -> tuple[bytes, str]:
     """Return a split as the bytes of its file, and their sha256."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    data = sink.getvalue().to_pybytes()
+    data = parquet_bytes(table).to_pybytes()
     return data, hashlib.sha256(data).hexdigest()
 
 

@@ -17,6 +17,7 @@ from omokage.train.split import counts
 from omokage.train.state import loaded
 from omokage.vision.crop import Crop
 from omokage.vision.geometry import TEMPLATES, Template
+from omokage.vision.recut import template_of
 
 BROKEN: Final = (ValueError, KeyError, TypeError, RuntimeError, AttributeError, WorkError)
 """What reading a file that is not what we wrote can end in."""
@@ -91,22 +92,19 @@ def framing(trained: Trained, align: str | None = None, padding: float | None = 
         padding: Of that template.
 
     Raises:
-        ConfigError: It is not known and not stated, or stated against what is known.
+        ConfigError: It is not known and not stated.
         DatasetError: The dataset is no longer where it was, and nothing is stated.
     """
     size = trained.embedder.input.size
     if align is not None:
         return Crop(template=Template(name=align, size=size, padding=padding or 0.0), size=size)
-    tag = str(Dataset.open(trained.head.dataset).head.recipe.get("chip", "unknown"))
-    version, _, rest = tag.partition("/")
-    known = [name for name, (current, _) in TEMPLATES.items() if current == version]
-    if not known:
+    tag = Dataset.open(trained.head.dataset).head.recipe.get("chip")
+    template = template_of(tag)
+    if template is None:
         raise ConfigError(
-            f"what frames the faces that {trained.place} was trained on is not known (chips: {tag}); "
+            f"what frames the faces that {trained.place} was trained on is not known (chips: {tag or 'unknown'}); "
             f"say it with --align {'|'.join(TEMPLATES)} and --padding"
         )
-    side, _, room = rest.partition("/")
-    template = Template(name=known[0], size=int(side), padding=float(room))
     return Crop(template=template, size=size, jpeg=JPEG_QUALITY)
 
 

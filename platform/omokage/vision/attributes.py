@@ -16,7 +16,7 @@ from omokage import weights
 from omokage.vision import graph
 from omokage.vision.crop import Crop
 from omokage.vision.encoder import EncoderSpec
-from omokage.vision.geometry import ARCFACE_52, GeometryError, Template, warp
+from omokage.vision.geometry import ARCFACE_52, GeometryError, Template
 from omokage.vision.recut import ANY_BOX, Recut
 from omokage.vision.runtimes import REFERENCE, Runtime, load
 
@@ -136,9 +136,7 @@ class _Model:
         crops, row = [], []
         for number, (chip_CC3, landmarks_52, box_4) in enumerate(faces):
             try:
-                to_crop_23 = self.recut.matrix(landmarks_52, box_4)
-                # a chip may show less than the model wants to see: its edges are repeated, since a model knows no black
-                crops.append(warp(chip_CC3, to_crop_23, self.spec.input_size, outside="edge"))
+                crops.append(self.recut(chip_CC3, landmarks_52, box_4))
                 row.append(number)
             except GeometryError:
                 continue

@@ -40,7 +40,7 @@ def framed(tag: str | None, align: str | None = None, padding: float | None = No
     Raises:
         ConfigError: It is not known and not stated, or stated against what is known.
     """
-    known = _read(tag)
+    known = template_of(tag)
     if known is not None:
         if align is not None and (align, padding or 0.0) != (known.name, known.padding):
             raise ConfigError(f"the dataset's chips are {known.tag}: leave --align and --padding out")
@@ -53,8 +53,12 @@ def framed(tag: str | None, align: str | None = None, padding: float | None = No
     return Template(name=align, padding=padding or 0.0)
 
 
-def _read(tag: str | None) -> Template | None:
-    """Return the template of a tag; None where there is none, or one that is cut otherwise today."""
+def template_of(tag: str | None) -> Template | None:
+    """Return the template of a dataset's chips by its recipe's ``chip``; None where that says none, or an older one.
+
+    Raises:
+        ConfigError: It names a template and no framing.
+    """
     version, _, rest = (tag or "").partition("/")
     names = [name for name, (current, _) in TEMPLATES.items() if current == version]
     size, _, padding = rest.partition("/")
