@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from omokage.errors import DatasetError
 from omokage.evaluate.tally import Tally, counts_at, union
-from omokage.index.threads import cores, each
+from omokage.index.cores import cores
+from omokage.index.threads import each
 
 HALF: Final = 1 << 22
 CELL: Final = 1 / HALF
