@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -194,6 +195,17 @@ def test_chips(place, tmp_path, out):
         if not path.startswith("file:"):
             assert (out / path).read_bytes() == chips[row["face_ids"][0]]
     assert to(out, data, layout="chips").written == 0
+
+
+def test_chips_of_a_version_whose_pictures_are_gone(place, tmp_path, out):
+    plant(place, "A/1.jpg", "B/1.jpg")
+    data = known(place, tmp_path / "data")
+    version.freeze(data, "v1")
+    manifest = data.manifest()
+    data = data.commit(manifest.filter(pc.not_equal(manifest["uri"], "A/1.jpg")), data.head.shards)
+    with pytest.raises(SourceError, match=r"(?s)'A/1.jpg' is gone, and its faces.*freeze and apply another version"):
+        to(out, data, "@v1", layout="chips")
+    assert not out.exists()
 
 
 def test_what_cannot_be(place, tmp_path):

@@ -140,7 +140,11 @@ class _Copying:
         gone = [
             check.Trouble(item.uri, "is gone, and its faces") for item in wanted.items if item.face_ids[0] not in known
         ]
-        check.refuse(gone, f"{self._data.folder.url} no longer has these pictures; nothing was copied:", "")
+        check.refuse(
+            gone,
+            f"{self._data.folder.url} no longer has these pictures; nothing was copied:",
+            check.cure(self._asked.version, "Run omokage ingest, and then this again."),
+        )
 
     def _have(self, wanted: Content, owned: Owned) -> dict[str, str]:
         """Return the hashes of those files that are there already, by path.
