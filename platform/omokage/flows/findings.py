@@ -41,11 +41,11 @@ class Findings:
     def data(self, name: str, content: bytes) -> None:
         """Write a file."""
         self.folder.write(f"{FOLDER}/{name}", content)
-        self.files.append(self.folder.place(f"{FOLDER}/{name}"))
+        self.files.append(f"{self.folder.url}/{FOLDER}/{name}")
 
     def _take(self, part: Path, name: str) -> None:
         self.folder.take(part, f"{FOLDER}/{name}")
-        self.files.append(self.folder.place(f"{FOLDER}/{name}"))
+        self.files.append(f"{self.folder.url}/{FOLDER}/{name}")
 
 
 def write_csv(file: Path, tables: Iterable[pa.Table], resolve: Callable[[str], str]) -> Iterator[pa.Table]:
