@@ -2,8 +2,8 @@
 
 ``python -m tests.bench.evaluate_peers WAY FILE.npz [ROUNDS]``: vectors, label. Prints one JSON object: seconds of each
 round, and what the first round took of memory above what the process had with its imports and vectors in place; before
-that round it has gone the same way over the first and last ``FEW`` faces, so that the libraries' code, which no number of faces makes
-more, is there. ``cold`` is what both took together.
+that round it has gone the same way over the first and last ``FEW`` faces, so that the libraries' code, which no number
+of faces makes more, is there. ``cold`` is what both took together.
 """
 
 import json
