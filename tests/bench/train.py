@@ -21,6 +21,7 @@ from tests.bench import inputs, watch
 from tests.bench.figures import Figure, measure, say
 from tests.bench.train_peers import rates
 
+from omokage.train import heap
 from omokage.train.run import CONFIG, HEAD, SPLIT, START
 
 VERB = ("-c", "from omokage.cli import main; main()")
@@ -83,10 +84,10 @@ def omokage(*words: str, seconds: float = 1800) -> tuple[dict[str, Any], watch.S
 
 
 def peer(way: str, where: Path, steps: int = 0) -> dict[str, Any]:
-    """Return what a peer reports."""
-    found: dict[str, Any] = json.loads(
-        watch.run(watch.python("-m", "tests.bench.train_peers", way, str(where), str(steps))).output
-    )
+    """Return what a peer reports. Those that are our own steps keep their memory as our workers do."""
+    environ = {} if way == "plain" else heap.KEPT
+    command = watch.python("-m", "tests.bench.train_peers", way, str(where), str(steps))
+    found: dict[str, Any] = json.loads(watch.run(command, environ=environ).output)
     return found
 
 

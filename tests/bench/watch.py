@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,7 +44,14 @@ class CommandError(Exception):
     """The command failed."""
 
 
-def run(command: list[str], *, every: float = 0.5, memory: bool = False, seconds: float = 1800) -> Seen:
+def run(
+    command: list[str],
+    *,
+    every: float = 0.5,
+    memory: bool = False,
+    seconds: float = 1800,
+    environ: Mapping[str, str] | None = None,
+) -> Seen:
     """Return what ``command`` used, and its standard output.
 
     Args:
@@ -51,12 +59,14 @@ def run(command: list[str], *, every: float = 0.5, memory: bool = False, seconds
         every: Seconds between two looks.
         memory: Whether to sum memory too; a look then costs some milliseconds for every process.
         seconds: After which it is ended.
+        environ: Variables that it starts with, beside ours.
 
     Raises:
         CommandError: Its exit status is not 0.
     """
     start = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipe, environ = subprocess.PIPE, os.environ | dict(environ or {})
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environ) as process:
         watcher = _Watcher(process.pid, every, memory)
         watcher.start()
         try:

@@ -5,7 +5,7 @@ import os
 import secrets
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -44,9 +44,16 @@ class ClusterConfig:
 
 
 @contextmanager
-def connected(config: ClusterConfig) -> Iterator[None]:
-    """Be connected to Ray, quietly and without usage reports; a local cluster ends with the block."""
+def connected(config: ClusterConfig, environ: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Be connected to Ray, quietly and without usage reports; a local cluster ends with the block.
+
+    Args:
+        config: Which Ray.
+        environ: Variables that workers start with.
+    """
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if environ:
+        quiet["runtime_env"] = {"env_vars": dict(environ)}
     with hushed():
         if config.address == "local":
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one into the home folder

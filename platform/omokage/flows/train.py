@@ -23,8 +23,8 @@ from omokage.progress import OnProgress, quietly
 from omokage.store import Dataset
 from omokage.system import code
 from omokage.tracking import place
+from omokage.train import heap, validate
 from omokage.train import run as runs
-from omokage.train import validate
 from omokage.train.batches import Batches
 from omokage.train.loop import BEST, LAST
 from omokage.train.model import beginning
@@ -100,7 +100,7 @@ def train(
         if (done := there.report()) is not None:
             return TrainReport(**done | {"warnings": (*done["warnings"], "this training had ended already")})
         with tracker(there, planned.head, config.tracking, config.experiment) as telling:
-            with connected(config.cluster):
+            with connected(config.cluster, heap.KEPT):
                 where = placing(nodes(), config.workers, config.cluster.cpus, config.cluster.gpus)
                 check_precision(config.loop, where.gpu)
                 _check_people(planned, where.workers)

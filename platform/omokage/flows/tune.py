@@ -26,8 +26,8 @@ from omokage.flows.tune_config import TuneConfig
 from omokage.ledger.version import normal
 from omokage.progress import OnProgress, quietly
 from omokage.tracking import place
+from omokage.train import heap, tuned, validate
 from omokage.train import run as runs
-from omokage.train import tuned, validate
 from omokage.train.lock import Still
 from omokage.train.run import Run, RunHead
 from omokage.train.space import from_toml
@@ -88,7 +88,7 @@ class _Tuning:
         ended = [line for line in search.lines if line.status != "running"]
         points = Optuna(self.space, config.loop.seed, ended) if drawn is None else drawn
         asked = Asked(search=search, space=self.space, config=config, head=head, trials=self.trials, said=said)
-        with connected(config.cluster):
+        with connected(config.cluster, heap.KEPT):
             where = placing(nodes(), config.at_once, config.cluster.cpus, config.cluster.gpus)
             trackers = Trackers(asked)
             try:
