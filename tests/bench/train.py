@@ -46,7 +46,7 @@ class Size:
     tuned: tuple[int, int] = (40, 16)
     """People, and pictures of each, for the search: a quarter of the people chooses the settings."""
     trials: int = 8
-    trial_epochs: int = 4
+    trial_epochs: int = 8
 
 
 QUICK = Size(

@@ -25,6 +25,9 @@ QUIET: Final = {
 HALVING: Final = 3
 """Of the trials that got so far, the best third goes on."""
 
+GRACE: Final = 2
+"""Epochs that every trial has: after the first one warm-up tells more than the settings."""
+
 
 class Drawn:
     """Points of a random or grid search, known before it begins."""
@@ -143,7 +146,7 @@ class Asha(AsyncHyperBandScheduler):
 
     def __init__(self, epochs: int, known: Iterable[TrialLine]) -> None:
         """Begin with what ended trials had reached."""
-        grace = max(1, epochs // HALVING**2)
+        grace = max(min(GRACE, epochs), epochs // HALVING**2)
         super().__init__(
             time_attr="epoch",
             metric="good",
