@@ -67,12 +67,9 @@ def test_a_rate_that_the_data_cannot_show_is_said() -> None:
         calibrate(vector_NE * np.float32(np.nan), label_N, 0.1)
 
 
-def test_all_embeddings_equal_never_match() -> None:
-    told = calibrate(np.tile(np.float32([0.6, 0.8]), (40, 1)), np.repeat(np.arange(10), 4), 0.1, FEW)
-    assert told.answer(1.0) != "match" and told.likelihood.cllr == pytest.approx(1, abs=1e-6)
-    assert told.likelihood.min_cllr == pytest.approx(1) and float(told.likelihood.log_ratio(1.0)) == pytest.approx(
-        0, abs=1e-6
-    )
+def test_vectors_that_tell_nobody_apart_have_no_threshold() -> None:
+    with pytest.raises(DatasetError, match=r"no pair of one person matches at an FMR of 0.1 \(AUC 0.500\)"):
+        calibrate(np.tile(np.float32([0.6, 0.8]), (40, 1)), np.repeat(np.arange(10), 4), 0.1, FEW)
 
 
 def test_too_few_people_for_a_likelihood_ratio_are_said() -> None:

@@ -236,7 +236,7 @@ def _same_config(a: Evaluation, b: Evaluation) -> Iterator[str]:
     if (one.seed, one.replicates) != (other.seed, other.replicates):
         yield (
             f"people were drawn {one.replicates:,} times with the seed {one.seed} for A, {other.replicates:,} times "
-            f"with {other.seed} for B"
+            f"with {other.seed} for B: evaluate one of them again with the other's --replicates and --seed"
         )
 
 

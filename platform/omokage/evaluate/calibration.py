@@ -56,7 +56,7 @@ def calibrate(
 
     Raises:
         ConfigError: The rate is out of range, or the data cannot show it.
-        DatasetError: The faces cannot be compared.
+        DatasetError: The faces cannot be compared, or the vectors tell nobody apart at that rate.
     """
     found = verification(embedding_NE, label_N, [fmr], threads)
     point = found.points[0]
@@ -65,6 +65,11 @@ def calibrate(
         raise ConfigError(
             f"{found.impostor:,} pairs of different people cannot show an FMR of {fmr:g}; ask for {shown:.1e} or more, "
             f"or calibrate on more people: {math.ceil(SHOWN / fmr):,} pairs"
+        )
+    if not point.tar:
+        raise DatasetError(
+            f"no pair of one person matches at an FMR of {fmr:g} (AUC {found.auc:.3f}): such vectors have no "
+            "threshold; ask for a higher rate, or look at the dataset and its encoder"
         )
     told = intervals(embedding_NE, label_N, found, bootstrap, threads).figures
     threshold = told[threshold_name(fmr)]
