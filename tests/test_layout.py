@@ -1,6 +1,7 @@
 """What holds for the repository as a whole."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -25,6 +26,14 @@ def test_the_source_root_is_no_package():
         file, system = done.stdout.split()
         assert system == "Linux"
         assert not Path(file).is_relative_to(ROOT / "platform")
+
+
+def test_a_report_that_nobody_reads_to_the_end_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "-m", "omokage", "weights"], stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_every_package_says_what_it_knows():

@@ -4,6 +4,7 @@ import ctypes
 import subprocess
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import omokage
@@ -14,6 +15,11 @@ OPENCV = {"libGL.so.1": "libgl1", "libgthread-2.0.so.0": "libglib2.0-0"}
 
 LIBRARIES = OPENCV | {"libEGL.so.1": "libegl1", "libGLESv2.so.2": "libgles2"}
 """The same with what the mediapipe package adds."""
+
+
+def now() -> str:
+    """Return the time as ISO 8601 in UTC, to the second: 2026-11-22T18:00:00Z."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def code() -> dict[str, str | None]:

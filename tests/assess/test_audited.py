@@ -111,9 +111,9 @@ def test_groups_of_five_faces_are_withheld_and_people_without_a_group_are_named(
     groups = by_table(keys, names[:39], ["五" if n == 7 else "a" if n % 2 else "b" for n in range(39)])
     found = audited(faces, module.Grouped(kind="csv", groups=groups), FEW, 1, quietly)
     five = next(group for group in found.audit.groups if group.name == "五")
-    assert five.fmr is five.fnmr is None and five.fmr_withheld == "1 people, fewer than 10"
+    assert five.fmr is five.fnmr is None and five.fmr_withheld == "1 person, fewer than 10"
     assert next(group for group in found.spread.groups if group.name == "五").per_face is None
-    assert found.failures[-1].rate is None and found.failures[-1].withheld == "1 people, fewer than 10"
+    assert found.failures[-1].rate is None and found.failures[-1].withheld == "1 person, fewer than 10"
     assert found.ungrouped == ((names[39], 5),)
     assert any(f"5 of 200 faces are in no group, and in no group's figure; {names[39]!r}" in r for r in found.remarks)
     plain = json.loads(found.json())

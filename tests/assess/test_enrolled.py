@@ -6,40 +6,22 @@ import pytest
 
 import crowd
 import trees
-from omokage import schema
+from album import Album, Face
 from omokage.assess import enrolled
 from omokage.assess.enrolled import Enrolled
+from omokage.curate.decided import Decided
 from omokage.errors import DatasetError
 from omokage.ledger.decision import Decision
 from omokage.ledger.version import freeze
-from omokage.shards import write_shard
-from omokage.storage import Folder
-from omokage.store import Dataset, Head
+from omokage.store import Dataset
 
 DIM = 16
 
 
 def dataset(place, people: dict[str | None, np.ndarray]) -> Dataset:
     """Return a dataset of vectors by person, in three shards that people are spread over."""
-    recipe = {"encoder": {"name": "tiny", "sha256": "0" * 64, "dim": DIM}}
-    data = Dataset.open_or_create(Folder.at(str(place)), Head(source="/somewhere", recipe=recipe))
-    rows = [(name, n, vector) for name, vectors in people.items() for n, vector in enumerate(vectors)]
-    manifests, shards = [], []
-    for part in range(3):
-        pictures, faces = [], []
-        for name, n, vector in rows[part::3]:
-            uri = f"{name}/{n}.jpg"
-            of = {"uri": uri, "sha256": uri.encode().hex().ljust(64, "0")[:64], "identity": name}
-            known = {"status": "ok", "found": 1, "kept": 1}
-            pictures.append({key: None for key in schema.MANIFEST.names} | of | known)
-            figures = {"score": 0.9, **dict.fromkeys(schema.QUALITY_NAMES, 0.5), "box": [0.0] * 4}
-            rest = {"landmarks": [0.0] * 10, "face_id": f"{uri.encode().hex():0>24}"[-24:], "chip": b""}
-            faces.append(of | figures | rest | {"embedding": vector.tolist()})
-        manifest = pa.Table.from_pylist(pictures, schema.MANIFEST)
-        shard = write_shard(data.folder, manifest, pa.Table.from_pylist(faces, schema.face(DIM)), {}, 1.0)
-        manifests.append(manifest.append_column("shard", pa.array([shard.name] * len(manifest), pa.string())))
-        shards.append(shard)
-    return data.commit(pa.concat_tables(manifests), shards)
+    faces = [Face(name, f"{name}/{n}.jpg", one) for name, vectors in people.items() for n, one in enumerate(vectors)]
+    return Album(faces).write(str(place), shards=3)
 
 
 def directions(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -126,6 +108,4 @@ def test_a_gallery_of_one_person_is_one_and_of_nobody_is_none(tmp_path):
 
 
 def _opened(data: Dataset):
-    from omokage.curate.decided import Decided
-
     return Decided.at(data.folder.url)

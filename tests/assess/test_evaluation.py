@@ -215,6 +215,21 @@ def test_who_is_enrolled_can_be_given(tmp_path: Path) -> None:
     assert some.identification[-1].strangers == 4
 
 
+def test_only_pictures_that_are_listed_are_missed(tmp_path: Path) -> None:
+    album = crowd(people=6, faces=4)
+    album.failed = [("person 00", f"person 00/f{n}.jpg", "none_found") for n in range(3)]
+    faces = subject(album.write(str(tmp_path / "data")).folder.url)
+    uris = faces.faces["uri"].to_pylist()
+    (tmp_path / "gallery").write_text("\n".join(uris[:6]))
+    given = dataclasses.replace(CONFIG, gallery=str(tmp_path / "gallery"))
+    assert evaluation(faces, given, threads=1).identification[-1].failed == 3
+    for listed, failed in ((["person 00/f1.jpg\r"], 1), ([], 0)):
+        (tmp_path / "probes").write_bytes("\n".join([*uris[6:12], *listed]).encode())
+        told = evaluation(faces, dataclasses.replace(given, probes=str(tmp_path / "probes")), threads=1)
+        (found,) = told.identification
+        assert (found.failed, found.mated, bool(told.without_failures)) == (failed, 2 + failed, bool(failed))
+
+
 def test_the_best_faces_are_enrolled(tmp_path: Path) -> None:
     album = crowd(people=6, faces=4)
     for n in range(2, len(album.faces), 4):  # the third of each person is the sharpest

@@ -53,7 +53,7 @@ def test_a_table_of_pictures_with_several_columns_and_of_other_programs(people: 
     file.write_bytes(("﻿uri;age;light\r\n" + "\r\n".join([*rows, "elsewhere.jpg;1;x"]) + "\r\n").encode())
     found = asked(people, f"csv:{file}", "light", "age")
     assert told(found) == [(f"x, {'0-17' if n % 2 else '45-59'}" if n % 3 else None) for n in range(len(uris))]
-    assert found.remarks == (f"1 rows of {file} are of nobody among these faces",)
+    assert found.remarks == (f"1 row of {file}: of nobody among these faces",)
     assert told(asked(people, f"csv:{file}", "age", ages=(40,))) == ["0-39" if n % 2 else "40+" for n in range(24)]
     with pytest.raises(ConfigError, match=r"columns \['age', 'light'\]: say with --fields"):
         asked(people, f"csv:{file}")

@@ -18,7 +18,7 @@ def test_people_who_were_learnt_from_or_chose_the_model_are_told(tmp_path: Path)
     training = Training.at(trained(tmp_path / "run", data).folder.url)
     learnt, chose = overlap.remarks(subject(data.folder.url), training)
     assert learnt.startswith("2 people and 6 pictures") and "learnt from" in learnt and "flatter" in learnt
-    assert chose.startswith("1 person and 3 pictures") and "chose the best model by" in chose
+    assert chose.startswith("1 person and 3 pictures") and "chose the best model by" in chose and "--part" in chose
 
 
 def test_the_part_test_is_judged_alone_without_a_warning(tmp_path: Path) -> None:
@@ -55,6 +55,7 @@ def test_a_picture_under_another_name_in_another_dataset_is_found(tmp_path: Path
     others.faces.append(Face("somebody else", "y/1.jpg", others.faces[0].vector, file="person 00/0001.jpg"))
     (said,) = overlap.remarks(subject(others.write(str(tmp_path / "mixed")).folder.url), training)
     assert said.startswith("0 people") and "1 picture " in said
+    assert "--part" not in said, "which another dataset has none of"
 
 
 def test_people_of_the_same_name_in_another_dataset_are_said_to_be_that(tmp_path: Path) -> None:

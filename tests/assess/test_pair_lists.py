@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from album import Album, Face, crowd
 
+from album import Album, Face, crowd
 from omokage.assess import listed
 from omokage.assess.subject import Subject, subject
 from omokage.errors import DatasetError

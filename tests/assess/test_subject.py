@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from album import Album, Face, crowd
 
+from album import Album, Face, crowd
 from omokage.assess.encoded import Encoded
 from omokage.assess.subject import subject
 from omokage.errors import DatasetError

@@ -108,6 +108,23 @@ def test_permuted_groups_are_those_of_loops_and_p_is_even() -> None:
     assert sum(p < 0.05 for p in p_values) <= 4 and min(p_values) < 0.5 < max(p_values)
 
 
+def test_a_rate_between_groups_is_withheld_where_that_within_a_group_would_be() -> None:
+    vector_NE, label_N, groups = crowd(90, 3)
+    score = np.sort((vector_NE @ vector_NE.T)[np.triu_indices(len(label_N), 1)])
+    told = audit(vector_NE, label_N, groups, float(score[-1]) - 1e-3, bootstrap=FEW)
+    assert told.fmr == 0 and all(rate is None for row in told.cross_fmr for rate in row)
+    shown = set()
+    for threshold in np.linspace(0.3, 0.8, 11):
+        told = audit(vector_NE, label_N, groups, float(threshold), bootstrap=BootstrapConfig(replicates=100))
+        sizes = [group.faces for group in told.groups]
+        for g, h in np.ndindex(3, 3):
+            pairs = told.groups[g].impostor if g == h else sizes[g] * sizes[h]
+            assert (told.cross_fmr[g][h] is None) == (pairs * told.fmr < 10)
+            shown.add((g == h, told.cross_fmr[g][h] is None))
+        assert [group.fmr is None for group in told.groups] == [told.cross_fmr[g][g] is None for g in range(3)]
+    assert len(shown) == 4
+
+
 def test_a_group_of_five_faces_is_withheld_and_said_why() -> None:
     vector_NE, label_N, groups = crowd()
     group_N = groups.group_N.copy()
@@ -116,14 +133,14 @@ def test_a_group_of_five_faces_is_withheld_and_said_why() -> None:
     few = Groups(names=("a", "b", "五"), group_N=group_N, misfits=0, examples=(), source="")
     told = audit(vector_NE, label_N, few, 0.3, bootstrap=FEW)
     assert told.groups[2].fmr is told.groups[2].fnmr is None
-    assert told.groups[2].fmr_withheld == "1 people, fewer than 10" and "五: 1 people, 5 faces" in told.text()
+    assert told.groups[2].fmr_withheld == "1 person, fewer than 10" and "五: 1 person, 5 faces" in told.text()
     assert told.cross_fmr[2] == (None, None, None) and told.cross_fmr[0][2] is None
     assert told.gaps[0].groups == 2
     strict = audit(vector_NE, label_N, few, 0.3, AuditConfig(fewest_faces=1000), FEW)
     assert all(group.fnmr_withheld.endswith("faces, fewer than 1000") for group in strict.groups[:2])
-    assert strict.gaps[0].withheld == "0 groups have a FMR" and strict.gaps[0].max_over_mean is None
+    assert strict.gaps[0].withheld == "no group has an FMR" and strict.gaps[0].max_over_mean is None
     wide = spread(vector_NE, label_N, few, bootstrap=FEW)
-    assert wide.groups[2].per_face is None and wide.groups[2].withheld == "1 people, fewer than 10"
+    assert wide.groups[2].per_face is None and wide.groups[2].withheld == "1 person, fewer than 10"
 
 
 def test_what_pairs_are_too_few_for_is_withheld() -> None:

@@ -79,6 +79,12 @@ def test_plots_are_pictures_and_the_same_each_time() -> None:
     assert svg == again["roc"].svg() and svg.startswith(b"<?xml") and b"<svg>" not in svg
 
 
+def test_a_rate_of_nothing_is_to_be_seen_among_others() -> None:
+    frame = plots.matrix(["a", "b"], [[0.1, 0.001], [0.0, None]], "FMR").figure.axes[0]
+    written = {text.get_text(): text.get_color() for text in frame.texts}
+    assert written == {"1.0e-01": "white", "1.0e-03": "black", "0": "black", "none": "black"}
+
+
 def test_names_are_drawn_or_spelt_out_but_never_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawing, "charsets", lambda: (frozenset(range(32, 127)),))
     assert drawing.shown("女 a") == "\\u5973 a"

@@ -64,7 +64,7 @@ def test_an_audit_is_a_folder_and_is_found_unchanged(data: str, tmp_path: Path) 
     assert changed.new and "other" in changed.report["groups"]["names"]
 
 
-def test_the_verb_tells_mlflow(data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_verb_tells_mlflow(data: str, tmp_path: Path) -> None:
     groups = biased.groups_csv(tmp_path / "groups.csv", biased.crowd(people=60, faces=5))
     store = f"sqlite:///{tmp_path / 'runs.db'}"
     settings = tmp_path / "audit.toml"
@@ -78,6 +78,8 @@ def test_the_verb_tells_mlflow(data: str, tmp_path: Path, monkeypatch: pytest.Mo
     assert run.data.metrics["group_1_fmr"] == pytest.approx(told["rates"]["groups"][1]["fmr"]["value"])
     files = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert {"report.json", "index.html", "plots"} <= files and run.info.status == "FINISHED"
+    (used,) = run.inputs.dataset_inputs
+    assert used.dataset.name == data and [tag.value for tag in used.tags] == ["audit"]
 
 
 def test_a_version_in_an_object_store_with_its_table_beside_it(

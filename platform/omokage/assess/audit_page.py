@@ -146,7 +146,8 @@ def _between(plot: Mapping[str, Plot]) -> Section:
         (
             Text(
                 "FMR of pairs of different people, one of the row's group and one of the column's; the diagonal is "
-                "within a group. It is mostly higher there, since people of one group look more alike to an encoder."
+                "within a group. It is mostly higher there, since people of one group look more alike to an encoder. "
+                "None: withheld, too few people or pairs."
             ),
             Picture(plot["cross_fmr"].png(), "False match rate between groups"),
         ),

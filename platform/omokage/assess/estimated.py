@@ -19,6 +19,7 @@ from omokage.assess.subject import Subject
 from omokage.errors import DatasetError
 from omokage.index.cores import cores
 from omokage.progress import OnProgress
+from omokage.sheet.words import count
 from omokage.store import Dataset
 from omokage.vision import codec
 from omokage.vision.attributes import AGE, LIMITS, SEX, Attributes, Face
@@ -137,7 +138,7 @@ def _means(value_N: NDArray[np.float64], subject: Subject) -> NDArray[np.float64
 def _remarks(outside: float, without: int) -> tuple[str, ...]:
     remarks = []
     if without:
-        remarks.append(f"{without:,} faces have no chip, and no estimates")
+        remarks.append(f"{count(without, 'face has', 'faces have')} no chip, and no estimates")
     if outside > SHORT:
         remarks.append(
             f"{outside:.0%} of what the age and sex models look at lies outside these chips and was filled in from "

@@ -18,11 +18,12 @@ from omokage.config import nearest
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate.groups import AGES, Groups, age_group, by_folder, by_pattern, by_table
 from omokage.progress import OnProgress
+from omokage.sheet.words import count
 from omokage.storage import Folder
 
 Kind = Literal["csv", "folder", "name", "estimate"]
 
-KINDS: Final = get_args(Kind)
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 SYNTAX: Final = "csv:FILE, folder[:LEVEL], name:PATTERN or estimate"
 
@@ -94,9 +95,10 @@ def origin(config: GroupConfig) -> Origin:
     """
     if not config.groups:
         raise ConfigError(f"say where the groups come from: --groups {SYNTAX}")
-    kind, _, rest = config.groups.partition(":")
-    if kind not in KINDS:
-        raise ConfigError(f"groups come from {SYNTAX}, got {config.groups!r}; {nearest(kind, KINDS)}")
+    word, _, rest = config.groups.partition(":")
+    kind = next((each for each in KINDS if each == word), None)
+    if kind is None:
+        raise ConfigError(f"groups come from {SYNTAX}, got {config.groups!r}; {nearest(word, KINDS)}")
     if kind in ("csv", "name") and not rest:
         what = "csv:FILE" if kind == "csv" else "name:utkface, or name:{race}_{rest} with names of fields in braces"
         raise ConfigError(f"--groups {kind} wants more: {what}")
@@ -106,7 +108,7 @@ def origin(config: GroupConfig) -> Origin:
         raise ConfigError("a folder has no fields: --fields goes with csv, name and estimate")
     if kind == "estimate":
         _check_estimates(rest, config.fields)
-    return Origin(kind, rest, config)  # type: ignore[arg-type]
+    return Origin(kind, rest, config)
 
 
 def _check_estimates(rest: str, fields: Sequence[str]) -> None:
@@ -163,7 +165,7 @@ def _by_csv(subject: Subject, where: Origin) -> Grouped:
     except DatasetError as error:
         raise DatasetError(f"{where.rest}: {error}, by its column {key}") from error
     strangers = len(set(keys) - set(mine))
-    remarks = (f"{strangers:,} rows of {where.rest} are of nobody among these faces",) if strangers else ()
+    remarks = (f"{count(strangers, 'row')} of {where.rest}: of nobody among these faces",) if strangers else ()
     source = f"by the {'columns' if len(fields) > 1 else 'column'} {', '.join(fields)} of {where.rest}"
     return Grouped(kind="csv", groups=replace(groups, source=source), remarks=remarks)
 
@@ -236,8 +238,8 @@ def _by_estimate(subject: Subject, config: GroupConfig, threads: int | None, on_
     source = f"by estimated {' and '.join(fields)}"
     unsure = sum(not sex for sex in found.sexes) if "sex" in fields else 0
     remarks = (
-        f"{unsure:,} people are in no group: on the mean of their faces the model gives less than {SURE:.0%} to either "
-        "sex",
+        f"{count(unsure, 'person is', 'people are')} in no group: on the mean of their faces the model gives less than "
+        f"{SURE:.0%} to either sex",
     )
     return Grouped(
         kind="estimate",

@@ -92,6 +92,16 @@ def rows(subject: Subject, place: str, what: str) -> Ints:
     return np.unique(np.array([row for _, line in wanted for row in by_name.get(line, [])], np.int64))
 
 
+def failures(subject: Subject, place: str, what: str) -> NDArray[np.bool_]:
+    """Return which of the pictures that gave no face a file names.
+
+    Raises:
+        DatasetError: It cannot be read.
+    """
+    wanted = {line.rstrip("\r") for line in read(place, what).split("\n")}
+    return np.array([uri in wanted for uri in subject.failed_uri_F], bool)
+
+
 def pairs(subject: Subject, place: str) -> Listed:
     """Return the pairs that a file lists.
 

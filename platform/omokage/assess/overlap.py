@@ -95,10 +95,10 @@ def remarks(subject: Subject, training: Training) -> tuple[str, ...]:
         pictures = pc.count_distinct(subject.faces["uri"].filter(files)).as_py()
         if people or pictures:
             alike = "" if same else " (people of the same name; it was trained on another dataset)"
+            leave = ". --part test leaves them out" if same and people else ""
             told.append(
                 f"{count(people, 'person', 'people')}{alike} and {count(pictures, 'picture')} of those judged here are "
-                f"among those that {visible(training.run)} {did}: these figures flatter the encoder. "
-                "--part test leaves them out, where the dataset is the one that it was trained on"
+                f"among those that {visible(training.run)} {did}: these figures flatter the encoder{leave}"
             )
     return tuple(told)
 

@@ -58,14 +58,15 @@ def identified(subject: Subject, config: EvaluateConfig, threads: int | None = N
     gallery = Gallery(vector_NE[gallery_G], label_N[gallery_G], templates=config.templates, seed=seed)
     sizes = sizes_of(len(gallery), config.sizes)
     through = searched(gallery, vector_NE[probe_Q], label_N[probe_Q], sizes, config.search, threads)
+    missed_F = _missed(subject, config)
     told, without, draws = [], [], {}
     for each in through.searches:
         # a smaller gallery may have fewer ranks than are looked at
         within = config.within if each.size == len(gallery) else min(config.within, each.size)
-        failed_F = _failed(subject, gallery, each, label_N[probe_Q])
+        failed_F = _failed(missed_F, gallery, each, label_N[probe_Q])
         with_failures, draws[each.size] = _told(each, config, within, failed_F)
         told.append(with_failures)
-        if len(subject.failed_label_F):
+        if len(missed_F):
             without.append(_told(each, config, within, failed_F[:0])[0])
     return Identified(
         found=tuple(told),
@@ -121,9 +122,16 @@ def _digest(subject: Subject, chosen: Enrolment, config: EvaluateConfig) -> str:
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
-def _failed(subject: Subject, gallery: Gallery, found: Searches, label_Q: Ints) -> Ints:
+def _missed(subject: Subject, config: EvaluateConfig) -> Ints:
+    """Return whose the pictures are that would have been searched for had they given a face."""
+    if config.probes is None:
+        return subject.failed_label_F
+    return subject.failed_label_F[listed.failures(subject, config.probes, "list of probes")]
+
+
+def _failed(missed_F: Ints, gallery: Gallery, found: Searches, label_Q: Ints) -> Ints:
     """Return whose each failed picture of somebody enrolled is, in the numbers of ``found.person_Q``."""
-    mine_F = subject.failed_label_F[gallery.places(subject.failed_label_F) < found.size]
+    mine_F = missed_F[gallery.places(missed_F) < found.size]
     name_P = np.unique(label_Q)
     at_F = np.minimum(np.searchsorted(name_P, mine_F), len(name_P) - 1)
     other_F: Ints = np.where(name_P[at_F] == mine_F, at_F, len(name_P) + mine_F)

@@ -26,7 +26,7 @@ def evaluate(argv: list[str]) -> str:
 
         dataset: VersionPlace
         how: Annotated[EvaluateSettings, *FLAT]
-        out: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="OUT")] = None
+        out: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[OUT]")] = None
         """Folder or s3:// prefix; by default DATASET/evaluations/ENCODER-VERSION-SETTINGS."""
         settings: Settings = None
         json: Json = False

@@ -97,7 +97,7 @@ def _run(argv: list[str]) -> int:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Ray prints there; standard output is for the report alone
             answer = VERBS[argv[0]](argv[1:])
-        print(answer)
+        _tell(answer)
     except OmokageError as error:
         return _failed(argv, str(error))
     except OSError as error:
@@ -108,6 +108,14 @@ def _run(argv: list[str]) -> int:
         print(f"omokage {argv[0]}: stopped; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _tell(answer: str) -> None:
+    """Print what a verb returned; who reads it may leave before the end, as ``head`` does."""
+    try:
+        print(answer, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(argv: list[str], why: str) -> int:

@@ -24,6 +24,7 @@ from omokage.evaluate.interval import Interval
 from omokage.evaluate.pairs import unit_vectors
 from omokage.evaluate.sweep import ByUnit, Levels, sweep
 from omokage.evaluate.verification import SHOWN
+from omokage.sheet.words import count
 
 WORDS: Final = (
     "All groups are judged at the one threshold that the system would use; one for each group would hide what is here.",
@@ -60,8 +61,8 @@ class AuditConfig:
     def too_small(self, people: int, faces: int) -> str:
         """Return why a group is too small to be judged; empty where it is not."""
         if people < self.fewest_people:
-            return f"{people} people, fewer than {self.fewest_people}"
-        return f"{faces} faces, fewer than {self.fewest_faces}" if faces < self.fewest_faces else ""
+            return f"{count(people, 'person', 'people')}, fewer than {self.fewest_people}"
+        return f"{count(faces, 'face')}, fewer than {self.fewest_faces}" if faces < self.fewest_faces else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +86,8 @@ class GroupRates:
         """Return the group for a person."""
         fmr = self.fmr.text() if self.fmr else f"withheld, {self.fmr_withheld}"
         fnmr = self.fnmr.text() if self.fnmr else f"withheld, {self.fnmr_withheld}"
-        return f"{self.name}: {self.people:,} people, {self.faces:,} faces; FMR {fmr}; FNMR {fnmr}"
+        size = f"{count(self.people, 'person', 'people')}, {count(self.faces, 'face')}"
+        return f"{self.name}: {size}; FMR {fmr}; FNMR {fnmr}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +107,7 @@ class Audit:
     groups: tuple[GroupRates, ...]
     gaps: tuple[Gap, ...]
     cross_fmr: tuple[tuple[float | None, ...], ...]
-    """FMR between groups by row and column; None where one of them is too small."""
+    """FMR between groups by row and column; None where a group is too small, or their pairs are too few."""
     words: tuple[str, ...] = WORDS
     """What the figures do and do not show."""
 
@@ -204,7 +206,7 @@ class _Counted:
             fnmr=1 - float(genuine_UL[:, 0].sum()) / genuine if genuine else None,
             groups=tuple(told),
             gaps=self._gaps(told, rates),
-            cross_fmr=self._cross(config),
+            cross_fmr=self._cross(fmr, config),
         )
 
     def _rates(self, group: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -230,7 +232,7 @@ class _Counted:
         impostor = int(self.counts.impostor_UUL[np.ix_(unit, unit)].sum())
         genuine = int(self.counts.genuine_UL[unit].sum())
         small = self._small(group, config)
-        needed = math.ceil(SHOWN / fmr) if fmr else math.inf
+        needed = _needed(fmr)
         few = "no pair of different people matches, in whatever groups"
         if fmr:
             few = f"{impostor:,} pairs of different people; the rate of all, {fmr:.1e}, would show in {needed:,}"
@@ -267,8 +269,8 @@ class _Counted:
             gaps.append(gap(rate, {told[n].name: rates[n][which] for n in shown}, by_chance, self.config))
         return gaps[0], gaps[1]
 
-    def _cross(self, config: AuditConfig) -> tuple[tuple[float | None, ...], ...]:
-        """Return FMR between groups."""
+    def _cross(self, fmr: float, config: AuditConfig) -> tuple[tuple[float | None, ...], ...]:
+        """Return FMR between groups, withheld as it is within a group."""
         groups = len(self.groups.names)
         onehot_UG = (self.group_U[:, None] == np.arange(groups)).astype(np.float64)
         # each pair was counted at one of (row, column) and (column, row)
@@ -276,12 +278,18 @@ class _Counted:
             onehot_UG.T @ part_UU @ onehot_UG
             for part_UU in (self.counts.impostor_UUL[..., 0], self.counts.impostor_UUL.sum(-1))
         ]
-        match_GG, all_GG = (part + part.T for part in sums)
+        match_GG, all_GG = (part + part.T for part in sums)  # within a group each pair twice
+        few_GG = all_GG / (1 + np.eye(groups)) < _needed(fmr)
         small = [bool(self._small(group, config)) for group in range(groups)]
         return tuple(
             tuple(
-                None if small[g] or small[h] or not all_GG[g, h] else float(match_GG[g, h] / all_GG[g, h])
+                None if small[g] or small[h] or few_GG[g, h] else float(match_GG[g, h] / all_GG[g, h])
                 for h in range(groups)
             )
             for g in range(groups)
         )
+
+
+def _needed(fmr: float) -> float:
+    """Return how many pairs of different people would show a rate."""
+    return math.ceil(SHOWN / fmr) if fmr else math.inf

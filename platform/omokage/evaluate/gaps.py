@@ -66,7 +66,7 @@ def gap(
     none = [name for name, value in zip(names, rate_RG[0], strict=True) if value == 0]
     compared, withheld = len(names) > 1 and len(none) < len(names), ""
     if len(names) < 2:
-        withheld = f"{len(names)} groups have a {rate}"
+        withheld = f"{'only one group' if names else 'no group'} has an {rate}"
     elif none:
         who = f"{none[0]} shows no error at all" if compared else "no group shows an error"
         withheld = f"{who}, and a ratio needs one"

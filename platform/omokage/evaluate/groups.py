@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omokage.errors import ConfigError, DatasetError
+from omokage.sheet.words import count
 
 AGES: Final = (18, 30, 45, 60)
 """Years at which an age group begins; the first begins at 0."""
@@ -48,7 +49,8 @@ class Groups:
 
     def text(self) -> str:
         """Return the groups for a person."""
-        lines = [f"{len(self.names)} groups {self.source}, {self.misfits:,} of {len(self.group_N):,} faces fit none"]
+        number = count(len(self.names), "group")
+        lines = [f"{number} {self.source}, {self.misfits:,} of {len(self.group_N):,} faces fit none"]
         return "\n".join([*lines, *(f"fits none: {name!r}" for name in self.examples)])
 
 

@@ -100,7 +100,7 @@ class Identification:
             f"of them, {self.strangers:,} probes of {self.stranger_people:,} strangers"
         ]
         if self.failed:
-            lines.append(f"{self.failed:,} more pictures of enrolled people gave no face, counted as misses")
+            lines.append(f"{self.failed:,} of the probes of people enrolled gave no face, and count as misses")
         if self.rank_one is None:
             lines.append("rank 1: no probe shows anybody who is enrolled")
         else:

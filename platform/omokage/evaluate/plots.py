@@ -208,7 +208,7 @@ def groups(found: Audit) -> Plot:
         left, right = figure.subplots(1, 2, sharey=True)
         row = np.arange(len(found.groups))
         for frame, rate in ((left, "fmr"), (right, "fnmr")):
-            for at, group in zip(row, found.groups, strict=True):
+            for at, group in enumerate(found.groups):
                 _interval(frame, at, getattr(group, rate))
             overall = found.fmr if rate == "fmr" else found.fnmr
             if overall:
@@ -248,7 +248,8 @@ def matrix(names: Sequence[str], value_GG: Sequence[Sequence[float | None]], tit
             for g, h in np.ndindex(*told_GG.shape):
                 value = float(told_GG[g, h])
                 words = "none" if np.isnan(value) else "0" if not value else f"{value:.1e}" if log else f"{value:.2f}"
-                dark = np.isfinite(value) and sum(image.to_rgba(np.array([value]))[0, :3]) < 1.6
+                *colour, opacity = image.to_rgba(np.ma.masked_invalid([value]))[0]
+                dark = opacity > 0 and sum(colour) < 1.6  # no colour is white: no figure, or 0 among logarithms
                 frame.text(h, g, words, ha="center", va="center", fontsize=8, color="white" if dark else "black")
         named_axes(frame, names, np.arange(len(names)))
         bar = figure.colorbar(image, label=title, shrink=0.8)

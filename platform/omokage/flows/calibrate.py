@@ -3,10 +3,9 @@
 import json
 import time
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-from omokage import __version__
+from omokage import __version__, system
 from omokage.assess import calibrated
 from omokage.assess.calibrated import Calibrated
 from omokage.assess.subject import subject
@@ -97,7 +96,7 @@ def calibrate(address: str, config: CalibrateConfig, on_progress: OnProgress = q
         dataset=judged.dataset,
         version=judged.version,
         digest=judged.digest,
-        at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        at=system.now(),
         made_by=f"omokage {__version__}",
         remarks=judged.remarks,
     )

@@ -159,9 +159,9 @@ class _Task:
                 "face is found says nothing of how well people are found"
             )
         if enrolled.nobody:
-            warnings.append(f"{enrolled.nobody:,} faces of the gallery have no identity: nobody is found by them")
+            warnings.append(f"{count(enrolled.nobody, 'face')} of the gallery without identity: they find nobody")
         if enrolled.unusable:
-            warnings.append(f"{enrolled.unusable:,} faces of the gallery have no vector that can be compared")
+            warnings.append(f"{count(enrolled.unusable, 'face')} of the gallery without a vector that can be compared")
         fmr = standard.made.calibration.fmr if standard.made else None
         return IdentifyReport(
             source=source,

@@ -11,14 +11,13 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from typing import Any, Final, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from omokage import schema
+from omokage import schema, system
 from omokage.errors import ConfigError, DatasetError, WorkError
 from omokage.ledger.book import Ledger, login
 from omokage.ledger.fold import Fold, fold
@@ -175,7 +174,7 @@ def freeze(data: Dataset, name: str, who: str | None = None, why: str | None = N
         statuses=dict.fromkeys(STATUSES, 0) | tally(faces["status"]),
         people=pc.count_distinct(faces.filter(pc.equal(faces["status"], "kept"))["identity"]).as_py(),
         sha256=hashlib.sha256(content).hexdigest(),
-        at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        at=system.now(),
         who=login() if who is None else who,
         why=why,
     )

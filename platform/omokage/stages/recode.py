@@ -50,10 +50,9 @@ class Recode:
             landmarks_N52 = schema.vectors(schema.whole(part["landmarks"]), 10).reshape(-1, 5, 2)
             box_N4 = schema.vectors(schema.whole(part["box"]), 4)
             crops = self._crops(part["chip"].to_pylist(), landmarks_N52, box_N4)
-            there = [row for row, crop in enumerate(crops) if crop is not None]
+            there = {start + row: crop for row, crop in enumerate(crops) if crop is not None}
             if there:
-                found_MD, _ = self.embed(np.stack([crops[row] for row in there]))  # type: ignore[misc]
-                vectors_ND[start + np.array(there)] = found_MD
+                vectors_ND[list(there)], _ = self.embed(np.stack(list(there.values())))
         return vectors_ND
 
     def _crops(

@@ -19,10 +19,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from omokage import system
 from omokage.errors import DatasetError, StorageError, WorkError
 from omokage.ledger.book import login
 from omokage.storage import Folder
@@ -102,7 +102,7 @@ class Lease:
             "token": secrets.token_hex(16),
             "who": login(),
             "host": socket.gethostname(),
-            "since": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "since": system.now(),
             "beats": 0,
             **process(os.getpid()),
         }
