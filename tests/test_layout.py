@@ -31,7 +31,9 @@ def test_the_source_root_is_no_package():
 def test_a_report_that_nobody_reads_to_the_end_is_no_error():
     read, write = os.pipe()
     os.close(read)
-    done = subprocess.run([sys.executable, "-m", "omokage", "weights"], stdout=write, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "omokage", "weights", "list"], stdout=write, stderr=subprocess.PIPE, text=True
+    )
     os.close(write)
     assert (done.returncode, done.stderr) == (0, "")
 
