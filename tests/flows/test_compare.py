@@ -15,6 +15,7 @@ CHIP = "arcface-1/224/0"
 """How the chips of an ingest frame a face: the network sees them as they are."""
 
 
+@pytest.mark.long
 def test_a_trained_model_is_judged_and_compared(undisturbed, tmp_path):
     finished.training(str(tmp_path / "run"), finished.dataset(str(tmp_path / "of"), CHIP), finished.network())
     exported = run("export", "model", tmp_path / "run", tmp_path / "out", "--json")

@@ -131,6 +131,7 @@ def test_errors_are_one_object_with_json(tmp_path):
     assert not (tmp_path / "dataset").exists()
 
 
+@pytest.mark.long
 def test_a_full_disk_loses_nothing(pictures, undisturbed, runtime, tmp_path):
     if os.geteuid() != 0:
         pytest.skip("only root may mount a small disk")

@@ -61,6 +61,7 @@ def test_from_s3_to_s3_and_then_only_what_changed(bucket, undisturbed, runtime):
     assert len(files) == 2 + 3 * len(named.shards), "files that nothing names were left"
 
 
+@pytest.mark.long
 def test_a_killed_run_into_s3_is_finished_by_the_next(bucket, pictures, undisturbed, runtime):
     dataset = f"s3://{BUCKET}/killed"
     words = ("ingest", pictures, dataset, "--runtime", runtime, "--workers", "1", "--json")
