@@ -81,7 +81,7 @@ def det(curves: Mapping[str, Verification]) -> Plot:
             frame.plot(*drawn, color=colour, label=f"{shown(name)}: EER {found.eer:.2%}{why}")
         for set_ticks, bottom in ((frame.set_xticks, least), (frame.set_yticks, lowest)):
             ticks = [rate for rate in RATES if rate >= bottom * (1 - 1e-9)]
-            set_ticks(ndtri(ticks), [f"{100 * rate:.4g}%" for rate in ticks])
+            set_ticks(ndtri(ticks), [plain_rate(rate) for rate in ticks])
         frame.set(xlim=(ndtri(least * 0.8), ndtri(0.55)), ylim=(ndtri(lowest * 0.8), ndtri(0.55)))
         frame.plot([-6, 0.2], [-6, 0.2], color="#999999", linewidth=0.8, linestyle=":")
         legend(frame)
