@@ -65,7 +65,7 @@ def test_chips_are_mapped_and_not_held(tmp_path: Path) -> None:
     assert bytes(chips[59])[-1] == 59
     assert not chips[3].flags.writeable
     assert anonymous() - before < 20e6
-    opened = [os.readlink(each) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    opened = [str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
     assert not [file for file in opened if str(tmp_path) in file], (
         "a dataset of many shards would run out of open files"
     )
