@@ -68,6 +68,10 @@ def read(place: str, what: str) -> str:
         raise DatasetError(f"the {what} {place} is no text in UTF-8 ({error.reason} at byte {error.start})") from error
 
 
+def _lines(place: str, what: str) -> list[str]:
+    return [line.rstrip("\r") for line in read(place, what).split("\n")]
+
+
 def rows(subject: Subject, place: str, what: str) -> Ints:
     """Return the faces that a file names, an id or uri a line, sorted; of several faces of a picture all.
 
@@ -78,8 +82,7 @@ def rows(subject: Subject, place: str, what: str) -> Ints:
     for name in ("face_id", "uri"):
         for row, text in enumerate(subject.faces[name].to_pylist()):
             by_name.setdefault(text, []).append(row)
-    lines = [line.rstrip("\r") for line in read(place, what).split("\n")]
-    wanted = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    wanted = [(number, line) for number, line in enumerate(_lines(place, what), 1) if line.strip()]
     unknown = [(number, line) for number, line in wanted if line not in by_name]
     failed = set(subject.failed_uri_F)
     strange = [(number, line) for number, line in unknown if line not in failed]
@@ -98,7 +101,7 @@ def failures(subject: Subject, place: str, what: str) -> NDArray[np.bool_]:
     Raises:
         DatasetError: It cannot be read.
     """
-    wanted = {line.rstrip("\r") for line in read(place, what).split("\n")}
+    wanted = set(_lines(place, what))
     return np.array([uri in wanted for uri in subject.failed_uri_F], bool)
 
 
