@@ -39,6 +39,9 @@ CURVE: Final = 500
 DRAWN: Final = 10_000_000
 """Weights of probes that are held at once."""
 
+LOOKED: Final = 1.5
+"""Times the share of strangers that may be mistaken: so many of the most similar are looked at first in every draw."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenPoint:
@@ -159,9 +162,9 @@ def drawn(
         size=found.size,
         faces=found.faces,
         mated=mated,
-        mated_people=len(np.unique(sides.mated_person_M)),
+        mated_people=len(sides.mated),
         strangers=len(sides.top_U),
-        stranger_people=len(np.unique(sides.stranger_U)),
+        stranger_people=len(sides.strangers),
         failed=len(failed_person_F),
         within=within,
         rank_one=sides.rank_one() if mated else None,
@@ -177,6 +180,40 @@ def fnir_name(fpir: float) -> str:
     return f"fnir_at_fpir_{fpir:.0e}".replace("e-0", "e-")
 
 
+class _Probes:
+    """Whose some probes are, and how often each is drawn, people being drawn."""
+
+    def __init__(self, person_X: NDArray[np.int64]) -> None:
+        """Take people by any numbers."""
+        name_P, self.person_X = np.unique(person_X, return_inverse=True)
+        self.people = len(name_P)
+
+    def __len__(self) -> int:
+        """Return how many people there are."""
+        return self.people
+
+    def drawn(self, config: BootstrapConfig) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Yield how often each person is drawn, and how many probes that makes, for some draws at a time."""
+        rng = np.random.default_rng([config.seed, self.people, len(self.person_X)])
+        probes_P = np.bincount(self.person_X, minlength=self.people)
+        left = config.replicates
+        while left:
+            part = min(left, max(1, DRAWN // len(self.person_X)))
+            left -= part
+            weight_RP = rng.multinomial(self.people, np.full(self.people, 1 / self.people), part).astype(np.float64)
+            yield weight_RP, weight_RP @ probes_P
+
+    def first(self, count_R: NDArray[np.int64], weight_RP: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how many probes each draw makes of the first so many."""
+        probes_P, done = np.zeros(self.people), 0
+        sum_R = np.empty(len(count_R))
+        for draw in np.argsort(count_R):  # each takes up where the one with fewer ended
+            probes_P += np.bincount(self.person_X[done : count_R[draw]], minlength=self.people)
+            done = count_R[draw]
+            sum_R[draw] = weight_RP[draw] @ probes_P
+        return sum_R
+
+
 class _Sides:
     """Probes of enrolled people, and probes of strangers, by falling score; and how often each is drawn."""
 
@@ -190,32 +227,34 @@ class _Sides:
         score_M = np.where(rank_M <= within, score_M, -np.inf)
         order_M = np.argsort(-score_M, kind="stable")
         self.rank_M, self.score_M = rank_M[order_M], score_M[order_M]
-        self.mated_person_M = np.concatenate([found.person_Q[mated_Q], failed_F])[order_M]
+        self.mated = _Probes(np.concatenate([found.person_Q[mated_Q], failed_F])[order_M])
         order_U = np.argsort(-found.top_Q[~mated_Q], kind="stable")
-        self.top_U, self.stranger_U = found.top_Q[~mated_Q][order_U], found.person_Q[~mated_Q][order_U]
+        self.top_U = found.top_Q[~mated_Q][order_U]
+        self.strangers = _Probes(found.person_Q[~mated_Q][order_U])
 
     def rank_one(self) -> Interval:
         """Return the share of first ranks."""
         hit_M = self.rank_M == 1
-        parts = [weight_RM[:, hit_M].sum(1) / weight_RM.sum(1) for weight_RM in self._drawn(self.mated_person_M)]
-        self.draws[RANK_ONE] = np.concatenate(parts)
+        self.draws[RANK_ONE] = np.concatenate(
+            [
+                weight_RP @ np.bincount(self.mated.person_X[hit_M], minlength=len(self.mated)) / all_R
+                for weight_RP, all_R in self.mated.drawn(self.config)
+            ]
+        )
         return interval(float(hit_M.mean()), self.draws[RANK_ONE], self.config)
 
     def point(self, fpir: float) -> OpenPoint:
         """Return the figures at a rate; in each draw strangers choose the threshold and enrolled people the misses."""
         if not len(self.score_M) or not can_show(fpir, len(self.top_U)):
             return OpenPoint(fpir=fpir, fnir=None, threshold=None, counted_fpir=None)
-        floor = self.top_U[self._cut(np.ones((1, len(self.top_U)), np.float32), fpir)[0]]
-        floor_R = self.top_U[np.concatenate([self._cut(part, fpir) for part in self._drawn(self.stranger_U)])]
+        floor = self.top_U[min(int(fpir * len(self.top_U) + 1e-9), len(self.top_U) - 1)]
+        floor_R = self.top_U[np.concatenate([self._cut(fpir, *part) for part in self.strangers.drawn(self.config)])]
         # as many mates are found as score above the floor, not at it
         found_R = np.searchsorted(-self.score_M, -floor_R, side="left")
         miss, start = [], 0
-        for weight_RM in self._drawn(self.mated_person_M):
-            part_R = found_R[start : start + len(weight_RM)]
-            sum_RM = np.cumsum(weight_RM, axis=1, dtype=np.float64)
-            hit_R = np.where(part_R > 0, sum_RM[np.arange(len(part_R)), part_R - 1], 0)
-            miss.append(1 - hit_R / sum_RM[:, -1])
-            start += len(part_R)
+        for weight_RP, all_R in self.mated.drawn(self.config):
+            miss.append(1 - self.mated.first(found_R[start : start + len(all_R)], weight_RP) / all_R)
+            start += len(all_R)
         self.draws[fnir_name(fpir)] = np.concatenate(miss)
         return OpenPoint(
             fpir=fpir,
@@ -224,23 +263,17 @@ class _Sides:
             counted_fpir=float(np.mean(self.top_U > floor)),
         )
 
-    def _cut(self, weight_RU: NDArray[np.float32], fpir: float) -> NDArray[np.int64]:
+    def _cut(self, fpir: float, weight_RP: NDArray[np.float64], all_R: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return, for each draw, the first of strangers' falling scores that must not be a candidate."""
-        sum_RU = np.cumsum(weight_RU, axis=1, dtype=np.float64)
-        may_R1 = np.floor(fpir * sum_RU[:, -1:] + 1e-9)
+        may_R1 = np.floor(fpir * all_R + 1e-9)[:, None]
+        looked = int(LOOKED * fpir * len(self.top_U)) + 1  # it lies among the first, most often
+        while True:
+            sum_RU = np.cumsum(weight_RP[:, self.strangers.person_X[:looked]], axis=1)
+            if looked >= len(self.top_U) or (sum_RU[:, -1:] > may_R1).all():
+                break
+            looked *= 2
         cut_R: NDArray[np.int64] = np.minimum((sum_RU <= may_R1).sum(1), len(self.top_U) - 1)
         return cut_R
-
-    def _drawn(self, person_X: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
-        """Yield how often each probe is drawn, people being drawn, for some draws at a time. Shape (R, X)."""
-        name_P, person_X = np.unique(person_X, return_inverse=True)
-        rng = np.random.default_rng([self.config.seed, len(name_P), len(person_X)])
-        left = self.config.replicates
-        while left:
-            part = min(left, max(1, DRAWN // len(person_X)))
-            left -= part
-            share_P = np.full(len(name_P), 1 / len(name_P))
-            yield rng.multinomial(len(name_P), share_P, part).astype(np.float32)[:, person_X]
 
     def curve(self) -> tuple[tuple[float, float, float], ...]:
         """Return the DIR curve, spread evenly over FPIR and its logarithm."""
