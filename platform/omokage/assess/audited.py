@@ -22,6 +22,7 @@ from omokage.evaluate.extremes import Alike, extremes
 from omokage.evaluate.groups import Groups
 from omokage.evaluate.manifold import Manifold
 from omokage.evaluate.spread import Axes, HeatMap, Spread, axes, heat_map, spread
+from omokage.evaluate.stripes import pairs_told
 from omokage.evaluate.verification import verification
 from omokage.progress import OnProgress
 from omokage.sheet.words import visible
@@ -158,18 +159,19 @@ def audited(
         grouped: Of each face.
         config: How groups are compared.
         threads: To work on; all cores by default.
-        on_progress: Told parts of the work.
+        on_progress: Told pairs that were compared, then parts of the work.
 
     Raises:
         ConfigError: The data cannot show the rate that the threshold is to keep, or UMAP is not installed.
         DatasetError: Fewer than two faces are in a group, or too few for UMAP.
     """
     vector_NE, label_N, groups = subject.vector_NE, subject.label_N, grouped.groups
-    at, how = threshold(subject, config, threads)
-    on_progress(1, STEPS, "parts of the audit")
-    told = _tested(
-        audit(vector_NE, label_N, groups, at, config.rates, config.bootstrap, threads), subject, grouped, config
-    )
+    every = len(label_N) * (len(label_N) - 1) // 2
+    with pairs_told(on_progress, every, "pairs, the threshold", 0, 2 * every):
+        at, how = threshold(subject, config, threads)
+    with pairs_told(on_progress, every, "pairs, by group", every, 2 * every):
+        counted = audit(vector_NE, label_N, groups, at, config.rates, config.bootstrap, threads)
+    told = _tested(counted, subject, grouped, config)
     on_progress(2, STEPS, "parts of the audit")
     wide = spread(vector_NE, label_N, groups, config.rates, config.bootstrap)
     on_progress(3, STEPS, "parts of the audit")

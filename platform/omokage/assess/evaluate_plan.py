@@ -77,7 +77,8 @@ def comparisons(subject: Subject, config: EvaluateConfig) -> dict[str, int]:
     """Return how many pairs each part of the work compares, about."""
     faces = len(subject.label_N)
     every = faces * (faces - 1) // 2
-    parts = {"pairs": every, "folds": every // config.folds, "people": every, "intervals": every}
+    within = every // config.folds  # pairs of faces in one fold
+    parts = {"pairs": every, "folds": within, "people": every, "intervals": every + within}
     if config.pairs_file is not None:
         parts = {}
     if config.identify:

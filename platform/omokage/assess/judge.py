@@ -30,6 +30,7 @@ from omokage.evaluate.folds import Folds, by_people, cross_validated, steps_of
 from omokage.evaluate.pairs import Steps
 from omokage.evaluate.people import People, PeopleSummary, people
 from omokage.evaluate.precision_recall import precision_recall
+from omokage.evaluate.stripes import pairs_told
 from omokage.evaluate.verification import Verification
 from omokage.progress import OnProgress, quietly
 from omokage.sheet.words import count
@@ -135,14 +136,13 @@ class _Judge:
 
     @contextmanager
     def _part(self, name: str) -> Iterator[None]:
-        """Time a part of the work, and tell that it is done."""
-        of = sum(self.parts.values())
-        self.on_progress(self.done, of, f"pairs, {name}")
+        """Time a part of the work, and tell how far it is."""
+        mine, of = self.parts.get(name, 0), sum(self.parts.values())
         began = time.perf_counter()
-        yield
+        with pairs_told(self.on_progress, mine, f"pairs, {name}", self.done, of):
+            yield
         self.seconds[name] = self.seconds.get(name, 0) + time.perf_counter() - began
-        self.done += self.parts.get(name, 0)
-        self.on_progress(self.done, of, f"pairs, {name}")
+        self.done += mine
 
     def _all_pairs(self) -> OneToOne:
         """Return the figures of all unordered pairs."""

@@ -3,7 +3,8 @@
 Such pairs are lookalikes, hard pictures and, most often, wrong names. Of each two people only their most similar pair
 is told, of each person only the least similar one: a single wrong name would fill any list otherwise.
 
-All pairs are looked at, block by block, and no more than the list is kept of them.
+All pairs are looked at, block by block, and no more than the list is kept of them. Where the products of short codes,
+which are several times as quick, say that no pair of a block can be on the list, its vectors are not compared.
 
 Shape key: N faces sorted by person, E numbers of an embedding, R, C rows and columns of a block, P, Q people with faces
 among a block's rows and columns.
@@ -14,15 +15,25 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from omokage.errors import ConfigError
 from omokage.evaluate import pairs
 from omokage.evaluate.pairs import COLUMNS, HALF, ROWS, Faces
+from omokage.evaluate.stripes import stripes
+from omokage.index.coder import Coder
+from omokage.index.product import products
 from omokage.index.threads import each
 
 MOST: Final = 10_000
 """Pairs that are told."""
+
+SAMPLE: Final = 4096
+"""Vectors that the step of codes is chosen by."""
+
+BLOCK: Final = 4096
+"""Vectors that one thread encodes at once."""
 
 Key = tuple[int, int]
 """Two people."""
@@ -69,13 +80,12 @@ def extremes(embedding_NE: Any, label_N: Any, count: int, threads: int | None = 
     if not 1 <= count <= MOST:
         raise ConfigError(f"the number of pairs must lie in 1 to {MOST:,}, got {count}")
     faces = pairs.by_person(embedding_NE, label_N)
-    far, near = _Best(count), _Best(count)
+    codes, far, near = _Codes(faces.vector_NE, threads), _Best(count), _Best(count)
 
     def stripe(start: int) -> None:
-        _stripe(faces, start, far, near)
+        _stripe(faces, codes, start, far, near)
 
-    for _ in each(stripe, range(0, len(faces.person_N), ROWS), threads):
-        pass
+    stripes(stripe, len(faces.person_N), ROWS, threads)
     return Extremes(impostor=_told(faces, near), genuine=_told(faces, far))
 
 
@@ -86,6 +96,7 @@ class _Best:
         self.count = count
         self.floor = np.iinfo(np.int64).max
         """No pair that ranks behind this cell is wanted."""
+        self.full = False
         self._kept: dict[Key, Ranked] = {}
         self._lock = threading.Lock()
 
@@ -98,7 +109,7 @@ class _Best:
             if len(self._kept) >= self.count:
                 best = sorted(self._kept.values())[: self.count]
                 self._kept = {one[1:3]: one for one in best}
-                self.floor = best[-1][0]
+                self.floor, self.full = best[-1][0], True
 
     def ranked(self) -> list[Ranked]:
         """Return what was kept, in order."""
@@ -117,17 +128,38 @@ def _told(faces: Faces, best: _Best) -> tuple[Alike, ...]:
     )
 
 
-def _stripe(faces: Faces, start: int, far: _Best, near: _Best) -> None:
+class _Codes:
+    """Short codes of all vectors, and how far their products can be from those of the vectors."""
+
+    def __init__(self, vector_NE: NDArray[np.float32], threads: int | None) -> None:
+        some = np.random.default_rng(0).permutation(len(vector_NE))[:SAMPLE]
+        coder = Coder.fit("int8", vector_NE[np.sort(some)])
+        starts = range(0, len(vector_NE), BLOCK)
+        parts = list(each(lambda start: coder.encode(vector_NE[start : start + BLOCK]), starts, threads))
+        self.code_NE = torch.from_numpy(np.concatenate([code_BE for code_BE, _ in parts]))
+        error = max(error for _, error in parts)
+        self.unit, self.margin = coder.unit, coder.margin(error, error)
+
+    def most(self, rows: slice, columns: slice) -> float:
+        """Return a similarity that no pair of a block exceeds."""
+        return float(products(self.code_NE[rows], self.code_NE[columns]).max()) * self.unit + self.margin
+
+
+def _stripe(faces: Faces, codes: _Codes, start: int, far: _Best, near: _Best) -> None:
     """Look at the pairs of some rows with all faces after them."""
     row_RE = faces.vector_NE[start : start + ROWS]
     last = faces.person_N[start + len(row_RE) - 1]
     product = np.empty(len(row_RE) * COLUMNS, np.float32)
     for left in range(start, len(faces.person_N), COLUMNS):
-        column_CE = faces.vector_NE[left : left + COLUMNS]
+        mixed = left < start + len(row_RE) or faces.person_N[left] == last
+        rows, columns = slice(start, start + len(row_RE)), slice(left, left + COLUMNS)
+        if not mixed and near.full and -_cells(codes.most(rows, columns)) > near.floor:
+            continue
+        column_CE = faces.vector_NE[columns]
         product_RC = product[: len(row_RE) * len(column_CE)].reshape(len(row_RE), len(column_CE))
         np.matmul(row_RE, column_CE.T, out=product_RC)
         block = _Block(product_RC, faces.person_N, start, left)
-        if left < start + len(row_RE) or faces.person_N[left] == last:
+        if mixed:
             far.add(block.best(far, -1, block.same(True)))
             near.add(block.best(near, 1, block.same(False)))
         elif -_cells(product_RC.max()) <= near.floor:

@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 
 from omokage.errors import DatasetError
+from omokage.evaluate.stripes import stripes
 from omokage.evaluate.tally import Tally, counts_at, union
 from omokage.index.cores import cores
-from omokage.index.threads import each
 
 HALF: Final = 1 << 22
 CELL: Final = 1 / HALF
@@ -134,7 +134,10 @@ def by_person(embedding_NE: Any, label_N: Any) -> Faces:
     if len(name_P) < 2:
         raise DatasetError(f"verification compares different people, and there are {len(name_P)}")
     if len(name_P) == len(label_N):
-        raise DatasetError("verification needs two faces of somebody, and everybody has one")
+        raise DatasetError(
+            f"verification needs two faces of somebody, and everybody has one, {len(name_P):,} people: add pictures of people "
+            "who are there, or, where one person has several names, let omokage find propose and decide that they are one"
+        )
     vector_NE, row_N = unit_vectors(embedding_NE), np.argsort(person_N, kind="stable")
     if (np.diff(row_N) > 0).all():  # as most datasets lie: they need not be held twice
         return Faces(vector_NE, person_N.astype(np.int64), row_N)
@@ -173,8 +176,7 @@ def count(faces: Faces, wanted_B: NDArray[np.bool_], threads: int | None = None)
         _stripe(faces, start, room)
         rooms.append(room)
 
-    for _ in each(stripe, range(0, len(faces.person_N), shape[0]), len(rooms)):
-        pass
+    stripes(stripe, len(faces.person_N), shape[0], len(rooms))
     impostor_B = np.zeros(BINS, np.int64)
     impostor, genuine = Tally(), Tally()
     for room in rooms:

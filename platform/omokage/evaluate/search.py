@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate.pairs import unit_vectors
+from omokage.evaluate.stripes import compared
 from omokage.index.threads import each
 
 ROWS: Final = 256
@@ -136,8 +137,9 @@ def search(
             if stop in sizes:
                 rank_SQ[sizes.index(stop), rows], top_SQ[sizes.index(stop), rows] = ahead_R + 1, top_R
 
-    for _ in each(stripe, range(0, len(vector_QE), ROWS), threads):
-        pass
+    starts = range(0, len(vector_QE), ROWS)
+    for start, _ in zip(starts, each(stripe, starts, threads), strict=True):
+        compared(min(ROWS, len(vector_QE) - start) * len(gallery.vector_GE))
     person_Q = np.unique(label_Q, return_inverse=True)[1]
     found = []
     for size, rank_Q, top_Q in zip(sizes, rank_SQ, top_SQ, strict=True):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from omokage.errors import ConfigError
 from omokage.evaluate import pairs
 from omokage.evaluate.pairs import CELLS, COLUMNS, HALF, ROWS, SHIFT
-from omokage.index.threads import each
+from omokage.evaluate.stripes import stripes
 
 THRESHOLDS: Final = 126
 """Most of a sweep: a level, whether the pair is of one person, and whether it is to be left out go into one byte."""
@@ -178,8 +178,7 @@ def sweep(
     def stripe(start: int) -> None:
         _stripe(vector_NE, small_N, start, levels, counters)
 
-    for _ in each(stripe, range(0, len(person_N), ROWS), threads):
-        pass
+    stripes(stripe, len(person_N), ROWS, threads)
 
 
 def _stripe(

@@ -12,6 +12,7 @@ from omokage.assess.subject import subject
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate.bootstrap import BootstrapConfig
 from omokage.evaluate.calibration import calibrate as found_in
+from omokage.evaluate.stripes import pairs_told
 from omokage.flows.cluster import ClusterConfig
 from omokage.flows.encoded import EncodedConfig, encoded
 from omokage.ledger.version import opened
@@ -89,8 +90,11 @@ def calibrate(address: str, config: CalibrateConfig, on_progress: OnProgress = q
     if config.encoder is not None:
         vectors = encoded(data, config.encoder, config=config.encoding, on_progress=on_progress)
     judged = subject(address, vectors)
+    every = len(judged.label_N) * (len(judged.label_N) - 1) // 2
+    with pairs_told(on_progress, 2 * every):  # they are counted, and drawn anew
+        calibration = found_in(judged.vector_NE, judged.label_N, config.fmr, config.bootstrap)
     made = Calibrated(
-        calibration=found_in(judged.vector_NE, judged.label_N, config.fmr, config.bootstrap),
+        calibration=calibration,
         encoder=judged.encoder,
         detector=data.head.recipe.get("detector"),
         dataset=judged.dataset,

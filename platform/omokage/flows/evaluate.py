@@ -14,11 +14,12 @@ from omokage.assess.evaluate_plan import EvaluatePlan, planned
 from omokage.assess.evaluation import Evaluation
 from omokage.assess.judge import evaluation
 from omokage.assess.overlap import Training
-from omokage.assess.shown import ShownConfig, examples
+from omokage.assess.shown import Examples, ShownConfig, examples
 from omokage.assess.subject import Subject, subject
 from omokage.assess.tracked import track
 from omokage.errors import ConfigError, WorkError
 from omokage.evaluate.drawing import Plot
+from omokage.evaluate.stripes import pairs_told
 from omokage.flows.encoded import EncodedConfig, encoded
 from omokage.ledger.version import opened
 from omokage.progress import OnProgress, quietly
@@ -144,7 +145,10 @@ def evaluate(
     if on_plan:
         on_plan(planned(faces, settings.judge, more=int(settings.shown.pairs > 0)))
     found = evaluation(faces, settings.judge, on_progress)
-    plots = _write(folder, key, faces, found, settings)
+    every = len(faces.label_N) * (len(faces.label_N) - 1) // 2 if settings.shown.pairs else 0
+    with pairs_told(on_progress, every, "pairs to show"):
+        seen = examples(faces, evaluation_page.worst(found), settings.shown)
+    plots = _write(folder, key, found, seen)
     warnings = _track(folder, key, found, plots, settings) if tracking_place.resolve(settings.tracking) else ()
     return replace(_report(folder, found, settings, began), new=True, warnings=warnings)
 
@@ -177,12 +181,9 @@ def _subject(
     return replace(faces, remarks=(*overlap.remarks(faces, training), *faces.remarks))
 
 
-def _write(
-    folder: Folder, key: str, faces: Subject, found: Evaluation, settings: EvaluateSettings
-) -> Mapping[str, Plot]:
+def _write(folder: Folder, key: str, found: Evaluation, seen: Examples) -> Mapping[str, Plot]:
     """Write everything, and return the plots."""
     plots = evaluation_page.plots(found)
-    seen = examples(faces, evaluation_page.worst(found), settings.shown)
     page = evaluation_page.document(found, plots, seen)
     report = json.dumps(json.loads(found.json()) | {"key": key, "code": code()}, ensure_ascii=False)
     try:
