@@ -64,9 +64,9 @@ def mirrored(place, size):
     return min(max((2 * size - place if place > size else place) - 0.5, 0), size - 1)
 
 
-@pytest.mark.parametrize(("height", "width"), [(16, 16), (13, 20), (21, 9)])
-def test_the_formula(height, width):
-    pixels = torch.rand(5, 2, height, width, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize(("colours", "height", "width"), [(3, 16, 16), (2, 13, 20), (3, 21, 9)])
+def test_the_formula(colours, height, width):
+    pixels = torch.rand(5, colours, height, width, generator=torch.Generator().manual_seed(0))
     coefficients, frames = [0.1, -0.1, 0.4, -0.5, 0.3], [1.0, 1.0, 1.0, 2.5, 2.0]
     centres = [(0.0, 0.0), (0.0, 0.0), (0.3, -0.2), (1.5, 0.7), (-1.0, 1.0)]
     found = through(pixels, lens(coefficients, centres, frames)).numpy()

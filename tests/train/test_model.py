@@ -89,6 +89,8 @@ def test_normalised_is_timms_own():
     pixels = torch.rand(2, 3, 32, 32)
     timms = timm.data.create_transform(input_size=32, mean=net.input.mean, std=net.input.std).transforms[-1]
     torch.testing.assert_close(net.normalised(pixels), timms(pixels))
+    last = net.normalised(pixels.contiguous(memory_format=torch.channels_last))
+    assert torch.equal(last, net.normalised(pixels)) and last.is_contiguous(memory_format=torch.channels_last)
     assert net.input.mean == (0.485, 0.456, 0.406)
 
 

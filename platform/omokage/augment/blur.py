@@ -3,18 +3,40 @@
 Shape key: B pictures, C channels, H rows, W columns.
 """
 
+import math
+from typing import Final
+
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from omokage.augment import cpu
+
+REACH: Final = 5.0
+"""Standard deviations after which a Gaussian is cut; what is beyond is a millionth of it."""
 
 
 def blurred(pixels_BCHW: Tensor, sigma_B: Tensor) -> Tensor:
     """Return pictures blurred by a Gaussian; at the border it is cut, and what is left of it counts for all.
 
-    Rows and columns are blurred by a product with a matrix each, which has any width and runs well on every device.
-
     Args:
-        pixels_BCHW: Any floats.
+        pixels_BCHW: float32.
         sigma_B: Standard deviation in pixels, above 0.
+    """
+    return (filtered if pixels_BCHW.device.type == "cpu" else product)(pixels_BCHW, sigma_B)
+
+
+def filtered(pixels_BCHW: Tensor, sigma_B: Tensor) -> Tensor:
+    """Return blurred pictures; float32 in the CPU's memory."""
+    return cpu.each(pixels_BCHW, _blur, sigma_B.tolist())
+
+
+def product(pixels_BCHW: Tensor, sigma_B: Tensor) -> Tensor:
+    """Return blurred pictures, on any device.
+
+    Rows and columns are multiplied with a matrix each, which has any width and runs well on a card.
     """
     height, width = pixels_BCHW.shape[2:]
     sigma_B = sigma_B.to(pixels_BCHW)
@@ -27,3 +49,18 @@ def _weights(size: int, sigma_B: Tensor) -> Tensor:
     place = torch.arange(size, device=sigma_B.device, dtype=sigma_B.dtype)
     weight_BNN = torch.exp(-0.5 * ((place[:, None] - place) / sigma_B[:, None, None]) ** 2)
     return weight_BNN / weight_BNN.sum(2, keepdim=True)
+
+
+def _blur(picture: cpu.Picture, out: cpu.Picture, sigma: float) -> None:
+    reach = math.ceil(REACH * sigma)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    kernel /= kernel.sum()
+    cv2.sepFilter2D(picture, -1, kernel, kernel, dst=out, borderType=cv2.BORDER_CONSTANT)
+    down_H, across_W = (_left(kernel, length) for length in picture.shape[:2])
+    out /= down_H[:, None, None] * across_W[:, None]
+
+
+def _left(kernel: NDArray[np.float64], length: int) -> NDArray[np.float32]:
+    """Return how much of a kernel lies within a line, around each pixel of it."""
+    reach = len(kernel) // 2
+    return np.convolve(np.ones(length), kernel)[reach : reach + length].astype(np.float32)

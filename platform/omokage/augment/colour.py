@@ -6,8 +6,13 @@ Shape key: B pictures, C channels (red, green, blue), H rows, W columns.
 import math
 from typing import Final
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from omokage.augment import cpu
 
 LUMA: Final = (0.299, 0.587, 0.114)
 """Share of red, green and blue in how bright a pixel looks. Source: ITU-R BT.601."""
@@ -28,12 +33,30 @@ def jittered(
         saturation_B: Factor of every colour's distance to the grey that is as bright.
         hue_B: Turn of the colours, in turns; 0 changes nothing.
     """
-    flat_BCN = pixels_BCHW.flatten(2)
     gain_B = brightness_B * contrast_B
-    colour_BCC = (_colour(saturation_B, hue_B) * gain_B[:, None, None]).to(flat_BCN)
+    colour_BCC = (_colour(saturation_B, hue_B) * gain_B[:, None, None]).to(pixels_BCHW)
+    grey_B = (brightness_B * (1 - contrast_B)).to(pixels_BCHW)
+    multiplied = transformed if pixels_BCHW.device.type == "cpu" else product
+    return multiplied(pixels_BCHW, colour_BCC, grey_B)
+
+
+def transformed(pixels_BCHW: Tensor, colour_BCC: Tensor, grey_B: Tensor) -> Tensor:
+    """Return what ``product`` returns; float32 in the CPU's memory."""
+    return cpu.each(pixels_BCHW, _transform, colour_BCC.numpy(), grey_B.tolist())
+
+
+def product(pixels_BCHW: Tensor, colour_BCC: Tensor, grey_B: Tensor) -> Tensor:
+    """Return a picture's matrix times the colours of each of its pixels, plus ``grey_B`` of its mean brightness."""
+    flat_BCN = pixels_BCHW.flatten(2)
     mean_B = flat_BCN.mean(2) @ flat_BCN.new_tensor(LUMA)
-    grey_B = (brightness_B * (1 - contrast_B)).to(flat_BCN) * mean_B
-    return torch.baddbmm(grey_B[:, None, None], colour_BCC, flat_BCN).clamp_(0, 1).view_as(pixels_BCHW)
+    out_BCN = torch.baddbmm((grey_B * mean_B)[:, None, None], colour_BCC, flat_BCN)
+    return out_BCN.clamp_(0, 1).view(pixels_BCHW.shape)
+
+
+def _transform(picture: cpu.Picture, out: cpu.Picture, colour_CC: NDArray[np.float32], grey: float) -> None:
+    mean = np.dot(cv2.mean(picture)[:3], LUMA)
+    cv2.transform(picture, np.column_stack((colour_CC, np.full(3, grey * mean, np.float32))), dst=out)
+    np.clip(out, 0, 1, out=out)
 
 
 def _colour(saturation_B: Tensor, hue_B: Tensor) -> Tensor:

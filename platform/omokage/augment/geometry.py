@@ -5,12 +5,20 @@ Shape key: B pictures, C channels, H rows, W columns. A point is told in half sm
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from omokage.augment import cpu
 from omokage.augment.lens import Lens
+
+COLOURS: Final = 3
+"""Of pictures that OpenCV places exactly; with two colours it rounds places to 1/32 of a pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +52,13 @@ class Geometry:
         """
         moved_B = (self.turn_B != 0) | (self.zoom_B != 1) | (self.shift_B2 != 0).any(1) | (self.lens.coefficient_B != 0)
         if moved_B.all():
-            return _sampled(pixels_BCHW, self._grid(pixels_BCHW))
+            return _sampled(pixels_BCHW, *self._points(pixels_BCHW))
         out_BCHW = pixels_BCHW.clone()
         if only := torch.nonzero(self.mirrored_B & ~moved_B)[:, 0].tolist():
             out_BCHW[only] = pixels_BCHW[only].flip(3)
         if rows := torch.nonzero(moved_B)[:, 0].tolist():
-            out_BCHW[rows] = _sampled(pixels_BCHW[rows], self.of(rows)._grid(pixels_BCHW[rows]))
+            some = pixels_BCHW[rows]
+            out_BCHW[rows] = _sampled(some, *self.of(rows)._points(some))
         return out_BCHW
 
     def of(self, rows: list[int]) -> "Geometry":
@@ -59,8 +68,8 @@ class Geometry:
             self.mirrored_B[rows], self.turn_B[rows], self.zoom_B[rows], self.shift_B2[rows], lens, self.aligned
         )
 
-    def _grid(self, pixels_BCHW: Tensor) -> Tensor:
-        """Return the source of each pixel as ``grid_sample`` wants it, shape (B, H, W, 2), float32."""
+    def _points(self, pixels_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the source of each pixel, in half smaller sides: x and y, each (B, H, W), float32."""
         height, width = pixels_BCHW.shape[2:]
         half = min(height, width) / 2
         device = pixels_BCHW.device
@@ -80,7 +89,7 @@ class Geometry:
                 moved_B2, scale_B = lens.middle()
                 x_BHW = x_BHW.sub_(moved_B2[:, 0, None, None]).div_(scale_B[:, None, None])
                 y_BHW = y_BHW.sub_(moved_B2[:, 1, None, None]).div_(scale_B[:, None, None])
-        return torch.stack((x_BHW.mul_(2 * half / width), y_BHW.mul_(2 * half / height)), dim=3)
+        return x_BHW, y_BHW
 
     def _affine(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return where a step right, a step down and the middle of the new picture lead in the old one, each (B, 2)."""
@@ -115,9 +124,31 @@ def drawn(draw: dict[str, Tensor], *, flip: float, rotate: float, crop: float, l
     )
 
 
-def _sampled(pixels_BCHW: Tensor, grid_BHW2: Tensor) -> Tensor:
-    """Return the values at the points of a grid, interpolated linearly."""
-    out = functional.grid_sample(
-        pixels_BCHW.float(), grid_BHW2, mode="bilinear", padding_mode="reflection", align_corners=False
+def _sampled(pixels_BCHW: Tensor, x_BHW: Tensor, y_BHW: Tensor) -> Tensor:
+    """Return the values at points, told in half smaller sides and written to, interpolated linearly."""
+    half = min(pixels_BCHW.shape[2:]) / 2
+    sampled = remapped if pixels_BCHW.device.type == "cpu" and pixels_BCHW.shape[1] == COLOURS else grid_sampled
+    return sampled(pixels_BCHW.float(), x_BHW.mul_(half), y_BHW.mul_(half)).to(pixels_BCHW.dtype)
+
+
+def remapped(pixels_BCHW: Tensor, x_BHW: Tensor, y_BHW: Tensor) -> Tensor:
+    """Return the values at points, told in pixels from the middle and written to.
+
+    float32 in the CPU's memory, in three colours.
+    """
+    height, width = pixels_BCHW.shape[2:]
+    x_BHW, y_BHW = x_BHW.add_((width - 1) / 2), y_BHW.add_((height - 1) / 2)
+    return cpu.each(pixels_BCHW, _remap, x_BHW.numpy(), y_BHW.numpy())
+
+
+def grid_sampled(pixels_BCHW: Tensor, x_BHW: Tensor, y_BHW: Tensor) -> Tensor:
+    """Return what ``remapped`` returns, on any device."""
+    height, width = pixels_BCHW.shape[2:]
+    grid_BHW2 = torch.stack((x_BHW * (2 / width), y_BHW * (2 / height)), dim=3)
+    return functional.grid_sample(
+        pixels_BCHW, grid_BHW2, mode="bilinear", padding_mode="reflection", align_corners=False
     )
-    return out.to(pixels_BCHW.dtype)
+
+
+def _remap(picture: cpu.Picture, out: cpu.Picture, x_HW: NDArray[np.float32], y_HW: NDArray[np.float32]) -> None:
+    cv2.remap(picture, x_HW, y_HW, cv2.INTER_LINEAR, dst=out, borderMode=cv2.BORDER_REFLECT)

@@ -115,8 +115,13 @@ class Embedder(nn.Module):
 
     def normalised(self, pixels_BCHW: Tensor) -> Tensor:
         """Return RGB values from 0 to 1 as the network takes them. Shape (B, 3, H, W)."""
-        values_BCHW: Tensor = (pixels_BCHW - self.mean_C11) / self.std_C11
-        return values_BCHW
+        pixels_BHWC = pixels_BCHW.permute(0, 2, 3, 1)
+        if not pixels_BHWC.is_contiguous():
+            return (pixels_BCHW - self.mean_C11).div_(self.std_C11)
+        # A row at a time: torch takes as long for three colours as for hundreds of numbers that lie side by side
+        width = pixels_BHWC.shape[2]
+        row_BHN = pixels_BHWC.flatten(2) - self.mean_C11.flatten().repeat(width)
+        return row_BHN.div_(self.std_C11.flatten().repeat(width)).view(pixels_BHWC.shape).permute(0, 3, 1, 2)
 
 
 def build(config: ModelConfig) -> Embedder:
