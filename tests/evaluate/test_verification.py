@@ -234,7 +234,7 @@ def broken(row: int, value: float) -> NDArray:
     [
         (people(6, 2, 0.5)[0], [3] * 6, "there are 1"),
         (np.zeros((0, 8)), [], "there are 0"),
-        (people(6, 2, 0.5)[0], range(6), "everybody has one"),
+        (people(6, 2, 0.5)[0], range(6), "everybody has one, 6 people: add pictures of people who are there"),
         (broken(4, np.nan), [0, 0, 0, 1, 1, 1], "1 of 6 embeddings are no unit vectors; that of row 4 has length nan"),
         (broken(2, np.inf), [0, 1] * 3, "that of row 2 has length inf"),
         (2 * people(6, 2, 0.5)[0], [0, 1] * 3, "6 of 6 embeddings .* that of row 0 has length 2"),

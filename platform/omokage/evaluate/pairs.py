@@ -135,8 +135,8 @@ def by_person(embedding_NE: Any, label_N: Any) -> Faces:
         raise DatasetError(f"verification compares different people, and there are {len(name_P)}")
     if len(name_P) == len(label_N):
         raise DatasetError(
-            f"verification needs two faces of somebody, and everybody has one, {len(name_P):,} people: add pictures of people "
-            "who are there, or, where one person has several names, let omokage find propose and decide that they are one"
+            f"verification needs two faces of somebody, and everybody has one, {len(name_P):,} people: add pictures of "
+            "people who are there, or, where one person has several names, let omokage find propose and decide so"
         )
     vector_NE, row_N = unit_vectors(embedding_NE), np.argsort(person_N, kind="stable")
     if (np.diff(row_N) > 0).all():  # as most datasets lie: they need not be held twice
