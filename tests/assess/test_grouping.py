@@ -131,8 +131,13 @@ def test_more_settings_that_cannot_be(people: Subject, monkeypatch: pytest.Monke
         GroupConfig(groups="estimate", ages=(30, 20))
     with pytest.raises(ConfigError, match=r"has the fields \['a', 'rest'\], and not \['b'\]"):
         asked(people, "name:{a}_{rest}", "b")
-    with pytest.raises(DatasetError, match="no face fits a group by folder, 5 above the file"):
+    with pytest.raises(DatasetError, match=r"no face fits a group by folder, 5 above the file.*folder:4 looks one"):
         asked(people, "folder:5")
+    flat = named(people, [f"person {n}/{n}.jpg" for n in range(24)])
+    with pytest.raises(
+        DatasetError, match=r"first is 'person 0/0.jpg'\. folder:1 looks .* or say .* csv:FILE, columns"
+    ):
+        asked(flat, "folder")
     monkeypatch.setattr("omokage.assess.grouping.MOST", 11)
     with pytest.raises(ConfigError, match=r"12 groups by folder, 1 above the file.*more than 11. Are these people"):
         asked(people, "folder:1")

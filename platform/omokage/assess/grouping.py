@@ -137,7 +137,7 @@ def grouped(subject: Subject, where: Origin, threads: int | None, on_progress: O
     if where.kind == "csv":
         found = _by_csv(subject, where)
     elif where.kind == "folder":
-        found = Grouped(kind="folder", groups=by_folder(uris, int(where.rest or "2")))
+        found = Grouped(kind="folder", groups=_by_folder(uris, int(where.rest or "2")))
     elif where.kind == "name":
         found = Grouped(kind="name", groups=by_pattern(uris, where.rest, config.fields, config.ages))
     else:
@@ -148,6 +148,19 @@ def grouped(subject: Subject, where: Origin, threads: int | None, on_progress: O
             f"{MOST}. Are these people, not groups? Choose another level, or fewer --fields"
         )
     return found
+
+
+def _by_folder(uris: Sequence[str], level: int) -> Groups:
+    try:
+        return by_folder(uris, level)
+    except DatasetError as error:
+        if level == 1:
+            raise
+        raise DatasetError(
+            f"{error}. folder:{level - 1} looks one folder nearer to the file (folder:1, the file's own, is mostly a "
+            "person and no group); or say who is in which group with csv:FILE, columns identity and group, or with "
+            "name:PATTERN"
+        ) from error
 
 
 def _by_csv(subject: Subject, where: Origin) -> Grouped:
