@@ -70,6 +70,9 @@ def test_rates_are_those_of_loops(room: int, monkeypatch: pytest.MonkeyPatch) ->
             assert told.cross_fmr[number][other] == pytest.approx(match / pairs)
     total = [np.sum([pair for key, pair in truth.items() if not key[2]], axis=0)]
     assert told.fmr == pytest.approx(total[0][0] / total[0][1])
+    assert told.fmr_interval.low < told.fmr_interval.value == told.fmr < told.fmr_interval.high
+    assert told.fnmr_interval.low < told.fnmr_interval.value < told.fnmr_interval.high
+    assert told.fnmr_interval.value == pytest.approx(told.fnmr)
     fmr = [group.fmr.value for group in told.groups]
     gap = told.gaps[0]
     assert gap.max_over_mean.value == pytest.approx(max(fmr) / np.prod(fmr) ** (1 / 3))
@@ -219,6 +222,18 @@ def test_similarity_of_groups_is_that_of_all_pairs() -> None:
             product = vector_NE[groups.group_N == g] @ vector_NE[groups.group_N == h].T
             pairs = product[~np.eye(len(product), dtype=bool)] if g == h else product
             assert told[g][h] == pytest.approx(pairs.mean(), abs=1e-6)
+
+
+def test_nothing_of_how_near_a_withheld_groups_faces_lie_is_told() -> None:
+    vector_NE, label_N, groups = crowd()
+    few = np.flatnonzero((groups.group_N != 2) | (label_N < np.unique(label_N[groups.group_N == 2])[3]))
+    part = Groups(names=groups.names, group_N=groups.group_N[few], misfits=0, examples=(), source="")
+    told = spread(vector_NE[few], label_N[few], part, bootstrap=FEW)
+    small, others = told.groups[2], told.groups[:2]
+    assert small.per_face is None and small.wss is None and "fewer than" in small.withheld
+    assert "plain sum" not in small.text() and all("plain sum" in group.text() for group in others)
+    assert [row[2] for row in told.similarity] == [None] * 3 == list(told.similarity[2])
+    assert None not in (*told.similarity[0][:2], *told.similarity[1][:2])
 
 
 def test_a_heat_map_is_capped() -> None:

@@ -121,14 +121,14 @@ def _rates(found: Audited, plot: Mapping[str, Plot]) -> Section:
         )
         for group in found.audit.groups
     )
-    overall = "none" if found.audit.fnmr is None else f"{found.audit.fnmr:.3g}"
+    overall = "none" if found.audit.fnmr_interval is None else _told(found.audit.fnmr_interval)
     return Section(
         "Error rates of each group",
         (
             Text(
                 f"At one {found.how}. FMR: of pairs of different people, both of the group, how many match. FNMR: of "
-                f"pairs of one person's faces, how many do not. All groups together: FMR {found.audit.fmr:.3g}, FNMR "
-                f"{overall} (the dashed lines)."
+                f"pairs of one person's faces, how many do not. All groups together: "
+                f"FMR {_told(found.audit.fmr_interval)}, FNMR {overall} (the dashed lines)."
             ),
             Table(("group", "people", "faces", "FMR", "FNMR"), rows),
             Picture(plot["rates"].png(), "FMR and FNMR of each group with intervals"),
@@ -177,7 +177,12 @@ def _failed(found: Audited) -> Section:
 
 def _near(found: Audited, plot: Mapping[str, Plot]) -> Section:
     rows = tuple(
-        (group.name, f"{group.faces:,}", _told(group.per_face, group.withheld), f"{group.wss:,.1f}")
+        (
+            group.name,
+            f"{group.faces:,}",
+            _told(group.per_face, group.withheld),
+            "withheld" if group.wss is None else f"{group.wss:,.1f}",
+        )
         for group in found.spread.groups
     )
     return Section(
@@ -190,7 +195,7 @@ def _near(found: Audited, plot: Mapping[str, Plot]) -> Section:
             ),
             Table(("group", "faces", "sum of squares of each face", "plain sum"), rows),
             Picture(plot["spread"].png(), "Within-group sum of squares of each face with intervals"),
-            Text("Mean similarity of all faces of two groups, a face with itself left out."),
+            Text("Mean similarity of all faces of two groups, a face with itself left out; none of a group withheld."),
             Picture(plot["similarity"].png(), "Mean similarity between groups"),
             Text(
                 f"Similarities of {len(found.heat.row_S):,} faces drawn at random, group by group, and person by "

@@ -104,6 +104,9 @@ class Audit:
     fmr: float
     """Of all pairs of different people, in whatever groups."""
     fnmr: float | None
+    fmr_interval: Interval
+    """At the threshold as it is, whatever it was found in."""
+    fnmr_interval: Interval | None
     groups: tuple[GroupRates, ...]
     gaps: tuple[Gap, ...]
     cross_fmr: tuple[tuple[float | None, ...], ...]
@@ -117,8 +120,9 @@ class Audit:
 
     def text(self) -> str:
         """Return the audit for a person."""
-        fnmr = "none" if self.fnmr is None else f"{self.fnmr:.4f}"
-        head = f"at {self.threshold:.4f} for all: FMR {self.fmr:.2e}, FNMR {fnmr}; {self.misfits:,} faces in no group"
+        fnmr = "none" if self.fnmr_interval is None else self.fnmr_interval.text()
+        rates = f"FMR {self.fmr_interval.text()}, FNMR {fnmr}"
+        head = f"at {self.threshold:.4f} for all: {rates}; {self.misfits:,} faces in no group"
         rows = [group.text() for group in self.groups] + [gap.text() for gap in self.gaps]
         return "\n".join([head, *rows, *self.words])
 
@@ -193,7 +197,8 @@ class _Counted:
         """Return all figures."""
         impostor_UUL, genuine_UL = self.counts.impostor_UUL, self.counts.genuine_UL
         fmr = float(impostor_UUL[..., 0].sum() / max(1, impostor_UUL.sum()))
-        rates = [self._rates(group) for group in range(len(self.groups.names))]
+        rates = [self._rates(np.flatnonzero(self.group_U == group)) for group in range(len(self.groups.names))]
+        fmr_R, fnmr_R = self._rates(np.arange(len(self.group_U)))
         told = [self._group(group, fmr, config, *rates[group]) for group in range(len(self.groups.names))]
         genuine = int(genuine_UL.sum())
         return Audit(
@@ -204,14 +209,15 @@ class _Counted:
             in_two_groups=self.in_two,
             fmr=fmr,
             fnmr=1 - float(genuine_UL[:, 0].sum()) / genuine if genuine else None,
+            fmr_interval=interval(fmr, fmr_R[1:], self.config),
+            fnmr_interval=interval(float(fnmr_R[0]), fnmr_R[1:], self.config) if genuine else None,
             groups=tuple(told),
             gaps=self._gaps(told, rates),
             cross_fmr=self._cross(fmr, config),
         )
 
-    def _rates(self, group: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return FMR and FNMR of a group in every draw; NaN where a draw has no such pair."""
-        unit = np.flatnonzero(self.group_U == group)
+    def _rates(self, unit: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return FMR and FNMR of some units in every draw; NaN where a draw has no such pair."""
         weight_RU = self.weight_RU[:, unit]
         count_UUL = self.counts.impostor_UUL[np.ix_(unit, unit)]
         match_R, all_R = among(weight_RU, count_UUL[..., 0]), among(weight_RU, count_UUL.sum(-1))

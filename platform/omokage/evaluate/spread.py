@@ -36,8 +36,8 @@ class GroupSpread:
     name: str
     people: int
     faces: int
-    wss: float
-    """Plain within-group sum of squares; not comparable between groups of different sizes."""
+    wss: float | None
+    """Plain within-group sum of squares; not comparable between groups of different sizes. Withheld as the other is."""
     per_face: Interval | None
     """Of each face: mean squared distance from the group's mean. None where the group is too small."""
     withheld: str
@@ -45,7 +45,8 @@ class GroupSpread:
     def text(self) -> str:
         """Return the group for a person."""
         told = self.per_face.text() if self.per_face else f"withheld, {self.withheld}"
-        return f"{self.name}: sum of squares of each face {told}; plain sum {self.wss:,.1f} of {self.faces:,} faces"
+        plain = "" if self.wss is None else f"; plain sum {self.wss:,.1f} of {self.faces:,} faces"
+        return f"{self.name}: sum of squares of each face {told}{plain}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +60,7 @@ class Spread:
     """Share of permutations, people's groups exchanged at random, with at least that difference."""
     permutations: int
     similarity: tuple[tuple[float | None, ...], ...]
-    """Mean similarity of all pairs of two groups' faces, a face with itself left out."""
+    """Mean similarity of all pairs of two groups' faces, a face with itself left out; None where one is too small."""
 
     def json(self) -> str:
         """Return the figures as one JSON object."""
@@ -128,7 +129,7 @@ def spread(
         difference=difference,
         p_value=None if difference is None else _permuted(shown, difference, bootstrap),
         permutations=bootstrap.replicates,
-        similarity=_similarity(parts),
+        similarity=_similarity(parts, [bool(group.per_face) for group in told]),
     )
 
 
@@ -217,7 +218,7 @@ def _group(name: str, part: _Part, config: AuditConfig, bootstrap: BootstrapConf
         name=name,
         people=part.people,
         faces=part.faces,
-        wss=part.per_face * part.faces,
+        wss=None if withheld else part.per_face * part.faces,
         per_face=None if withheld else interval(part.per_face, _drawn(part, bootstrap), bootstrap),
         withheld=withheld,
     )
@@ -256,12 +257,13 @@ def _range(value_G: Any) -> float:
     return float(np.max(value_G) - np.min(value_G))
 
 
-def _similarity(parts: list[_Part]) -> tuple[tuple[float | None, ...], ...]:
+def _similarity(parts: list[_Part], shown: list[bool]) -> tuple[tuple[float | None, ...], ...]:
     """Return the mean similarity of groups; a mean of products is the product of means."""
     sum_GE = np.stack([part.sum_UE.sum(0) for part in parts])
     faces_G = np.array([part.faces for part in parts])
     product_GG = sum_GE @ sum_GE.T - np.diag(faces_G)
     pairs_GG = np.outer(faces_G, faces_G) - np.diag(faces_G)
+    pairs_GG = np.where(np.outer(shown, shown), pairs_GG, 0)  # within a group it is the sum of squares otherwise said
     return tuple(
         tuple(float(product) / int(pairs) if pairs else None for product, pairs in zip(*row, strict=True))
         for row in zip(product_GG, pairs_GG, strict=True)
