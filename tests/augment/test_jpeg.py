@@ -29,12 +29,13 @@ def psnr(one, two):
     return 10 * np.log10(255**2 / max(np.mean((one - two) ** 2), 1e-9))
 
 
+@pytest.mark.parametrize("stored", [jpeg.stored, jpeg.by_blocks])
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (61, 83), (7, 33), (1, 1)])
-def test_as_real_jpeg(height, width):
+def test_as_real_jpeg(height, width, stored):
     given = picture(height, width) if min(height, width) > 8 else picture(40, 40)[:height, :width]
     pixels = torch.from_numpy(given).permute(2, 0, 1)[None].float().repeat(len(QUALITIES), 1, 1, 1) / 255
     kept = pixels.clone()
-    found = jpeg.stored(pixels, torch.tensor(QUALITIES, dtype=torch.float64))
+    found = stored(pixels, torch.tensor(QUALITIES, dtype=torch.float64))
     assert torch.equal(pixels, kept)
     assert found.min() >= 0 and found.max() <= 1
     for quality, seen in zip(QUALITIES, found, strict=True):
@@ -46,9 +47,10 @@ def test_as_real_jpeg(height, width):
             assert psnr(ours, given) == pytest.approx(psnr(theirs, given), abs=0.1), quality
 
 
-def test_each_picture_has_its_own_quality():
+@pytest.mark.parametrize("stored", [jpeg.stored, jpeg.by_blocks])
+def test_each_picture_has_its_own_quality(stored):
     pixels = torch.from_numpy(picture(32, 48)).permute(2, 0, 1)[None].float() / 255
-    both = jpeg.stored(pixels.repeat(2, 1, 1, 1), torch.tensor([10.0, 90.0]))
+    both = stored(pixels.repeat(2, 1, 1, 1), torch.tensor([10.0, 90.0]))
     for row, quality in enumerate((10.0, 90.0)):
-        assert torch.equal(both[row : row + 1], jpeg.stored(pixels, torch.tensor([quality])))
+        assert torch.equal(both[row : row + 1], stored(pixels, torch.tensor([quality])))
     assert (both[0] - pixels[0]).abs().mean() > 2 * (both[1] - pixels[0]).abs().mean()

@@ -1,4 +1,4 @@
-"""What storing a picture as JPEG does to it, in batch and on any device: no bytes are made.
+"""What storing a picture as JPEG does to it: on a CPU it is stored, elsewhere in batch and no bytes are made.
 
 Baseline JPEG as libjpeg writes and reads it by default: YCbCr, colour at half the size, blocks of 8 by 8, the tables of
 the standard scaled by the quality. Shape key: B pictures, C channels, H rows, W columns.
@@ -7,11 +7,21 @@ the standard scaled by the quality. Shape key: B pictures, C channels, H rows, W
 import math
 from typing import Final
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from omokage.augment import cpu
+
 BLOCK: Final = 8
+
+HALF_COLOUR: Final = (
+    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420),
+    cv2.IMWRITE_JPEG_QUALITY,
+)
+"""How OpenCV writes what is described here; the quality comes next."""
 
 _LUMA_TABLE: Final = (
     (16, 11, 10, 16, 24, 40, 51, 61),
@@ -49,6 +59,16 @@ def stored(pixels_BCHW: Tensor, quality_B: Tensor) -> Tensor:
         pixels_BCHW: In [0, 1], three channels.
         quality_B: 1 to 100, as in libjpeg; rounded.
     """
+    return (by_file if pixels_BCHW.device.type == "cpu" else by_blocks)(pixels_BCHW, quality_B)
+
+
+def by_file(pixels_BCHW: Tensor, quality_B: Tensor) -> Tensor:
+    """Return what ``stored`` returns; float32 in the CPU's memory."""
+    return cpu.each(pixels_BCHW, _store, quality_B.round().int().tolist())
+
+
+def by_blocks(pixels_BCHW: Tensor, quality_B: Tensor) -> Tensor:
+    """Return what ``stored`` returns, on any device."""
     height, width = pixels_BCHW.shape[2:]
     quality_B = quality_B.round().to(pixels_BCHW)
     bytes_BCHW = (pixels_BCHW * 255).round()
@@ -65,6 +85,12 @@ def stored(pixels_BCHW: Tensor, quality_B: Tensor) -> Tensor:
     ycc = torch.cat((luma[:, :, :height, :width].round().clamp(0, 255), colour[:, :, :height, :width]), 1)
     rgb = torch.einsum("dc,bchw->bdhw", filled.new_tensor(_RGB), ycc)
     return rgb.round().clamp(0, 255) / 255
+
+
+def _store(picture: cpu.Picture, out: cpu.Picture, quality: int) -> None:
+    content = np.rint(picture * 255).astype(np.uint8)
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(content, cv2.COLOR_RGB2BGR), [*HALF_COLOUR, quality])
+    np.divide(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.float32(255), out=out)
 
 
 def _steps(table: tuple[tuple[int, ...], ...], quality_B: Tensor) -> Tensor:
