@@ -64,13 +64,21 @@ def above(a_ME: torch.Tensor, b_NE: torch.Tensor, floor: float, upper: bool = Fa
 def reaching(found_MN: torch.Tensor, floor: float) -> Pairs:
     """Return row and column of the products that are at least ``floor``, by row, then by column."""
     if found_MN.device.type != "cpu":
-        pair = torch.nonzero(found_MN >= floor).cpu().numpy()
-        return pair[:, 0], pair[:, 1]
+        return reaching_on_gpu(found_MN, floor)
     # numpy finds them four times as quickly as torch, and whole numbers are best compared with one
     found = found_MN.numpy()
     least = np.int32(np.clip(np.ceil(floor), -(2**31), 2**31 - 1)) if found.dtype == np.int32 else np.float32(floor)
     row, column = np.divmod(np.flatnonzero(found >= least), found.shape[1])
     return row, column
+
+
+def reaching_on_gpu(found_MN: torch.Tensor, floor: float) -> Pairs:
+    """Return the same as a GPU finds it, where floor and products are compared as float32.
+
+    Rounding keeps the order of numbers, so nothing is lost; of products above 2^24 one a little below may come too.
+    """
+    pair = torch.nonzero(found_MN >= floor).cpu().numpy()
+    return pair[:, 0], pair[:, 1]
 
 
 def products(a_ME: torch.Tensor, b_NE: torch.Tensor) -> torch.Tensor:
@@ -79,12 +87,15 @@ def products(a_ME: torch.Tensor, b_NE: torch.Tensor) -> torch.Tensor:
         if a_ME.device.type == "cpu":  # numpy's BLAS serves more processors well than torch's
             return torch.from_numpy(a_ME.numpy() @ b_NE.numpy().T)
         return a_ME @ b_NE.T
-    if a_ME.device.type == "cuda":  # there the sizes must be multiples of 8, and more than 16 rows
-        rows, columns = len(a_ME), len(b_NE)
-        a_ME = torch.nn.functional.pad(a_ME, (0, 0, 0, max(-rows % 8, 24 - rows)))
-        b_NE = torch.nn.functional.pad(b_NE, (0, 0, 0, -columns % 8))
-        return torch._int_mm(a_ME, b_NE.T)[:rows, :columns]
-    return torch._int_mm(a_ME, b_NE.T)
+    return products_on_gpu(a_ME, b_NE) if a_ME.device.type == "cuda" else torch._int_mm(a_ME, b_NE.T)
+
+
+def products_on_gpu(a_ME: torch.Tensor, b_NE: torch.Tensor) -> torch.Tensor:
+    """Return all products of int8 codes as a GPU makes them: of more than 16 rows, and multiples of 8 on each side."""
+    rows, columns = len(a_ME), len(b_NE)
+    a_ME = torch.nn.functional.pad(a_ME, (0, 0, 0, max(-rows % 8, 24 - rows)))
+    b_NE = torch.nn.functional.pad(b_NE, (0, 0, 0, -columns % 8))
+    return torch._int_mm(a_ME, b_NE.T)[:rows, :columns]
 
 
 def score(
