@@ -24,6 +24,7 @@ from tests.bench.find_peers import THRESHOLD
 from tests.bench.watch import Seen
 from tests.crowd import Crowd, gallery
 
+from omokage import config as settings
 from omokage.flows.find import find
 from omokage.flows.find_config import FindConfig
 from omokage.flows.index import up_to_date
@@ -56,15 +57,10 @@ def crowd(people: int, faces: int, dim: int) -> Crowd:
 
 def dataset(made: Crowd) -> Path:
     """Return the crowd's dataset, without an index; made once and kept."""
-    place = inputs.folder() / f"crowd-{made.folders}x{made.faces}x{made.dim}"
-    if not (place / "whole").exists():
-        shutil.rmtree(place, ignore_errors=True)
-        say(f"  making {place.name}")
-        made.write(str(place / "data"))
-        (place / "whole").touch()
+    data = inputs.crowd(made)
     for each in ("index", "findings"):
-        shutil.rmtree(place / "data" / each, ignore_errors=True)
-    return place / "data"
+        shutil.rmtree(data / each, ignore_errors=True)
+    return data
 
 
 def ours(data: Path, *options: str, memory: bool = False) -> tuple[dict[str, Any], Seen]:
@@ -220,12 +216,29 @@ def million(size: Size) -> list[Figure]:
     ]
 
 
+def memory(size: Size) -> list[Figure]:
+    """Measure whether the memory that is given is kept, where the vectors and codes do not fit into it."""
+    data, most = dataset(crowd(size.million // 100, 100, 128)), "2.2GB"
+    report, seen = ours(data, "--fmr", RARE, "--memory", most, memory=True)
+    limit = settings.size(most, "memory") / 2**20
+    return [
+        Figure(
+            what=f"{size.million:,} x 128, --memory {most}: peak memory of all processes",
+            peer=f"{limit:,.0f} MiB",
+            ours=f"{seen.peak_mb:,.0f} MiB",
+            ratio=seen.peak_mb / limit,
+            most=1,
+            notes=(f"parts {report['seconds']}, by kind {seen.peak_by_kind}",),
+        )
+    ]
+
+
 def growth(size: Size) -> list[Figure]:
     """Measure how time grows with the faces, at a rate at which chance does not drown what was planted."""
     seconds, peaks, notes = [], [], []
     for faces in size.grown:
         data = dataset(crowd(faces // 100, 100, 128))
-        report, seen = ours(data, "--fmr", RARE, memory=True)
+        report, seen = ours(data, "--fmr", RARE, "--memory", "8GB", memory=True)
         seconds.append(sum(report["seconds"].values()))
         peaks.append(seen.peak_mb)
         recall = report["collisions"]["recall"]
@@ -314,7 +327,14 @@ def _pairs(clusters: Any) -> set[Any]:
     return {(a, b) for cluster in clusters if len(cluster) > 1 for a in cluster for b in cluster if a < b}
 
 
-FIGURES = {"collisions": collisions, "exact": exact, "million": million, "growth": growth, "truth": truth}
+FIGURES = {
+    "collisions": collisions,
+    "exact": exact,
+    "million": million,
+    "memory": memory,
+    "growth": growth,
+    "truth": truth,
+}
 
 
 def main() -> None:

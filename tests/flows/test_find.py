@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,16 @@ import pyarrow.parquet as pq
 import pytest
 
 import s3_server
-from conftest import finish, run, start, wait_until
+from bench import watch
+from conftest import command, finish, run, start, wait_until
 from crowd import Crowd, gallery
+from omokage import config as settings
 from omokage import schema
 from omokage.errors import ConfigError, DatasetError, OmokageError, WorkError
 from omokage.flows.centres import Told
 from omokage.flows.find import find
 from omokage.flows.find_config import FindConfig
+from omokage.flows.find_plan import planned
 from omokage.flows.index import index, up_to_date
 from omokage.index.plan import Speed
 from omokage.shards import write_shard
@@ -254,6 +258,17 @@ def test_a_threshold_that_matches_everything_is_stopped_before_anything_is_writt
     assert not list((Path(data) / "index" / "pairs").glob("*/*.npy"))
 
 
+def changed(data, vectors_ND):
+    """Make a dataset's faces have other vectors."""
+    faces, manifest = pa.concat_tables(data.faces()), data.manifest()
+    place = faces.column_names.index("embedding")
+    field = schema.face(vectors_ND.shape[1]).field("embedding")
+    other = faces.set_column(place, field, schema.fixed(vectors_ND))
+    shard = write_shard(data.folder, manifest.drop_columns("shard"), other, {}, 0.0)
+    shards = pa.array([shard.name] * manifest.num_rows)
+    data.commit(manifest.set_column(manifest.column_names.index("shard"), schema.SHARD, shards), [shard])
+
+
 def test_vectors_that_are_none_are_counted_and_left_out(tmp_path):
     crowd = Crowd(folders=30, faces=10, dim=64, seed=2)
     data = crowd.write(str(tmp_path / "data"))
@@ -262,13 +277,7 @@ def test_vectors_that_are_none_are_counted_and_left_out(tmp_path):
     vectors[3] = np.nan
     vectors[77] = 0
     vectors[100] *= 3  # a direction all the same
-    bad = faces.set_column(
-        faces.column_names.index("embedding"), schema.face(64).field("embedding"), schema.fixed(vectors)
-    )
-    manifest = data.manifest()
-    shard = write_shard(data.folder, manifest.drop_columns("shard"), bad, {}, 0.0)
-    place = manifest.column_names.index("shard")
-    data.commit(manifest.set_column(place, schema.SHARD, pa.array([shard.name] * manifest.num_rows)), [shard])
+    changed(data, vectors)
     report = find(str(tmp_path / "data"), FindConfig())
     assert report.unusable == 2
     assert any("2 faces" in warning for warning in report.warnings)
@@ -276,6 +285,44 @@ def test_vectors_that_are_none_are_counted_and_left_out(tmp_path):
     for name in ("collisions", "same_face", "outliers"):
         rows = table(tmp_path / "data", name).to_pylist()
         assert not lost & {row[key] for row in rows for key in row if key.startswith("uri")}
+
+
+def test_nine_faces_of_ten_that_are_the_same_vector_are_found_or_refused_by_an_estimate(tmp_path):
+    """A broken encoder gives the same for everything: no list may grow until memory or the disk is full."""
+    crowd = Crowd(folders=100, faces=10, dim=64, splits=0, strangers=0, repeats=0, seed=8)
+    data = crowd.write(str(tmp_path / "data"))
+    vectors_ND = gallery(data).vectors[:].copy()
+    same = np.random.default_rng(0).permutation(1000)[:900]
+    vectors_ND[same] = vectors_ND[same[0]]
+    changed(data, vectors_ND)
+    up_to_date(Dataset.open(data.folder.url), Speed("int8", 1e9), lists=50)
+    with pytest.raises(WorkError, match=r"about [34]\d\d,\d\d\d pairs"):
+        find(data.folder.url, FindConfig(what="collisions", threshold=0.9, most_pairs=100_000))
+    report = find(data.folder.url, FindConfig(threshold=0.9, recall=0.99))
+    folder = np.sort(same) // 10
+    want = 900 * 899 // 2 - sum(n * (n - 1) // 2 for n in np.bincount(folder))
+    assert report.collisions.pairs >= 0.99 * want
+
+
+def test_memory_that_does_not_suffice_is_refused_at_the_plan_with_what_would_do(tmp_path):
+    data = Crowd(folders=3, faces=3, dim=128).write(str(tmp_path / "data"))
+    data.head = replace(data.head, shards=(replace(data.head.shards[0], faces=10_000_000),))
+    with pytest.raises(ConfigError, match=r"10,000,000 faces take at least \d\.\dGB.*take --memory \d\.\dGB") as said:
+        planned(data, None, FindConfig(memory="2GB"), Speed("int8", 1e9))
+    enough = str(said.value).split()[-1]
+    asked = FindConfig(memory=enough)
+    assert planned(data, None, asked, Speed("int8", 1e9)).memory <= settings.size(enough, "memory")
+    with pytest.raises(ConfigError, match="20,000,000 faces"):  # another dataset's faces count too
+        planned(data, data, asked, Speed("int8", 1e9))
+
+
+@pytest.mark.long
+def test_memory_that_is_given_is_kept(tmp_path):
+    """Of all processes, by what each has in memory itself and its share of what they have together."""
+    Crowd(folders=2000, faces=100, dim=256, splits=0.04, strangers=0, repeats=0).write(str(tmp_path / "data"))
+    most = "1.5GB"
+    seen = watch.run(command("find", tmp_path / "data", "--threshold", 0.6, "--memory", most), memory=True, every=0.1)
+    assert 300 < seen.peak_mb < settings.size(most, "memory") / 2**20, seen.peak_by_kind
 
 
 @pytest.mark.parametrize(
@@ -300,7 +347,8 @@ def test_what_cannot_be_done_is_said(dataset, tmp_path):
     empty = Dataset.open_or_create(Folder.at(str(tmp_path / "empty")), head)
     with pytest.raises(DatasetError, match="has no faces"):
         find(empty.folder.url, FindConfig())
-    for words in ({"threshold": -1.0}, {"threshold": 1.01}, {"what": "colisions"}, {"fmr": 0.0}, {"recall": 1.0}):
+    wrong = [{"threshold": value} for value in (-1.0, 1.01, float("nan"), float("inf"))]
+    for words in (*wrong, {"what": "colisions"}, {"fmr": 0.0}, {"recall": 1.0}, {"memory": "1GB"}):
         with pytest.raises(ConfigError):
             FindConfig(**words)
     with pytest.raises(ConfigError, match="--against"):
@@ -312,6 +360,9 @@ def test_a_damaged_shard_or_index_is_named(dataset, tmp_path):
     shard = next((tmp_path / "data" / "shards").glob("*.faces.arrow"))
     whole = shard.read_bytes()
     shard.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(OmokageError, match=shard.name.split(".")[0]):
+        find(data, FindConfig())
+    shard.unlink()
     with pytest.raises(OmokageError, match=shard.name.split(".")[0]):
         find(data, FindConfig())
     shard.write_bytes(whole)

@@ -2,9 +2,20 @@
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from omokage.index.sample import Recall
+
+SHOTS: Final = {
+    "clusters": "clusters of like faces",
+    "to_drop": "to drop in all",
+    "best": "best of their cluster, kept",
+    "same_shot": "the same shot, to drop",
+    "same_file": "the same file, to drop",
+    "other_shot": "another shot, kept",
+    "unknown": "unsure without chips, kept",
+}
+"""What is said of the kinds of same-face."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,9 +30,9 @@ class Plan:
     """1: all pairs are compared."""
     method: str
     seconds: float
-    """Estimate, from rates measured now."""
+    """Estimate, from rates measured now; without looking at chips."""
     memory: int
-    """Bytes, at most about."""
+    """Bytes, at most."""
     disk: int
     """Bytes that the index takes."""
 
@@ -29,7 +40,8 @@ class Plan:
         """Return the plan for a person."""
         return (
             f"Plan: {self.faces:,} faces of {self.people:,} people, {self.pairs:,} pairs; {self.method}; "
-            f"about {_time(self.seconds)}, {self.memory / 1e9:.1f} GB of memory, {self.disk / 1e9:.1f} GB of disk"
+            f"comparing takes about {_time(self.seconds)}, {self.memory / 1e9:.1f} GB of memory at most, "
+            f"{max(self.disk / 1e9, 0.1):.1f} GB of disk"
         )
 
 
@@ -100,7 +112,7 @@ class FindReport:
         if self.collisions:
             lines += ["Collisions (one person in two folders)", *_join(self.collisions)]
         if self.same_face is not None:
-            lines += ["Same face (one shot several times in a folder)", *_counts(self.same_face)]
+            lines += ["Same face (one shot several times in a folder)", *_counts(self.same_face, SHOTS)]
         if self.outliers is not None:
             lines += ["Outliers (faces that do not belong to their folder)", *_counts(self.outliers)]
             lines.append(f"  {'folders of several people':<28}{self.mixed or 0:>9,}")
@@ -125,7 +137,7 @@ def _join(found: Collided) -> list[str]:
     if found.recall and found.recall_any:
         if found.recall.pairs:
             lines.append(f"  recall of pairs of two people {_recall(found.recall)}")
-        lines.append(f"  recall of all pairs that alike {_recall(found.recall_any)}")
+        lines.append(f"  recall of all pairs so alike {_recall(found.recall_any)}")
     return lines
 
 
@@ -136,8 +148,9 @@ def _recall(recall: Recall) -> str:
     )
 
 
-def _counts(counts: dict[str, int]) -> list[str]:
-    return [f"  {name.replace('_', ' '):<28}{count:>9,}" for name, count in counts.items()]
+def _counts(counts: dict[str, int], words: dict[str, str] | None = None) -> list[str]:
+    told = {name: (words or {}).get(name, name.replace("_", " ")) for name in counts}
+    return [f"  {told[name]:<28}{count:>9,}" for name, count in counts.items()]
 
 
 def _time(seconds: float) -> str:

@@ -93,7 +93,7 @@ class Joining:
         self.units = units(self.join)
         self.costs = self.join.shares(self.units)
 
-    def run(self, where: ClusterConfig, memory: int, on_progress: OnProgress) -> None:
+    def run(self, where: ClusterConfig, on_progress: OnProgress) -> None:
         """Join what is not joined yet.
 
         Raises:
@@ -104,7 +104,7 @@ class Joining:
         total, compared = sum(self.costs), sum(self.costs[number] for number in done)
         on_progress(int(compared), int(total), "pairs")
         found = 0
-        for number, count in self._here(todo, memory) if where.address == "local" else self._there(todo, where):
+        for number, count in self._here(todo) if where.address == "local" else self._there(todo, where):
             found += count
             compared += self.costs[number]
             if found > self.most:
@@ -115,13 +115,10 @@ class Joining:
         names = self.work.folder.names(f"index/{self.folder}")
         return {int(name[:5]) for name in names if name[:5].isdigit() and name.endswith(".npy")}
 
-    def _here(self, todo: list[int], memory: int) -> Iterator[tuple[int, int]]:
-        mapped = sum(segment.vectors_ND.nbytes + segment.codes_NE.nbytes for segment in self.faces.segments)
-
+    def _here(self, todo: list[int]) -> Iterator[tuple[int, int]]:
         def unit(number: int) -> tuple[int, NDArray[np.void]]:
             matches = self.join(self.units[number])
-            if mapped > memory // 2:
-                self.faces.release()
+            self.faces.ease()
             return number, matches
 
         for number, matches in each(unit, todo):

@@ -47,7 +47,6 @@ class JoinSettings:
     """To reach, in (0, 1)."""
     most: int
     """Pairs that are too many."""
-    memory: int
     where: ClusterConfig
     device: str
     take_what_comes: bool = False
@@ -95,7 +94,7 @@ def collisions(
     compared, began = 0.0, time.perf_counter()
     if terms.new_from < len(names):
         joining = Joining(index.work, index.faces, gallery.label_N, terms, settings.most)
-        joining.run(settings.where, settings.memory, on_progress)
+        joining.run(settings.where, on_progress)
         done.append((joining.folder, len(joining.units)))
         compared = joining.join.pairs()
         _remember(index, terms, calibration, settings, done)

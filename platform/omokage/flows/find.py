@@ -46,7 +46,7 @@ def find(
     if not any(shard.faces for shard in data.head.shards):
         raise DatasetError(f"{data.folder.url} has no faces: run omokage ingest first")
     with data.locked():
-        run = Run(data, config, on_progress)
+        run = Run(data, other, config, on_progress)
         if on_plan:
             on_plan(run.plan)
         return _report(run, _found(run, other))

@@ -10,8 +10,8 @@ from omokage.errors import ConfigError
 
 WHAT: Final = ("collisions", "same-face", "outliers", "leaks")
 
-RESERVED: Final = 600_000_000
-"""Bytes that programs and libraries take."""
+LEAST: Final = 1_200_000_000
+"""Bytes of memory without which nothing is found: programs, libraries, and some faces."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +33,7 @@ class FindConfig:
     most_pairs: int = 50_000_000
     """More pairs of faces than these are refused, by an estimate before they are written."""
     memory: str = "4GB"
-    """Memory to use, about."""
+    """Memory to use at most. Where the faces take more, nothing is begun, and what would do is said."""
     csv: Path | None = None
     """Also write the collisions to this file: path_a,path_b,similarity."""
     address: str = "local"
@@ -56,8 +56,8 @@ class FindConfig:
             raise ConfigError(f"recall must lie between 0 and 1, got {self.recall}")
         if self.most_pairs < 1:
             raise ConfigError(f"most_pairs must be at least 1, got {self.most_pairs}")
-        if self.bytes < 2 * RESERVED:
-            raise ConfigError(f"memory must be at least {2 * RESERVED / 1e9:.1f}GB, got {self.memory}")
+        if self.bytes < LEAST:
+            raise ConfigError(f"memory must be at least {LEAST / 1e9:.1f}GB, got {self.memory}")
         SameFaceConfig(threshold=self.same_face_threshold)
 
     @property

@@ -20,12 +20,13 @@ from omokage.flows import collisions
 from omokage.flows.centres import Told
 from omokage.flows.cluster import ClusterConfig
 from omokage.flows.collisions import Found, JoinSettings
-from omokage.flows.find_config import RESERVED, FindConfig
-from omokage.flows.find_plan import planned
+from omokage.flows.find_config import FindConfig
+from omokage.flows.find_plan import needed, planned
 from omokage.flows.findings import Findings
 from omokage.flows.index import Index, up_to_date
 from omokage.index import plan, product
 from omokage.index.cores import cores
+from omokage.index.faces import MAPPED
 from omokage.index.threads import Start
 from omokage.progress import OnProgress
 from omokage.report import tally
@@ -41,8 +42,8 @@ class Run:
     index: Index
     findings: Findings
 
-    def __init__(self, data: Dataset, config: FindConfig, on_progress: OnProgress) -> None:
-        """Make the plan."""
+    def __init__(self, data: Dataset, other: Dataset | None, config: FindConfig, on_progress: OnProgress) -> None:
+        """Make the plan for a dataset, and another whose faces are looked for in it."""
         self.data = data
         self.config = config
         self.on_progress = on_progress
@@ -51,12 +52,14 @@ class Run:
         with self.timed("plan"):
             self.device = config.device or product.device()
             self.speed = plan.speed(data.dim, cores(), self.device)
-            self.plan: Plan = planned(data, config, self.speed)
+            self.plan: Plan = planned(data, other, config, self.speed)
+            self.spare = config.bytes - needed(data, other)
 
     def open(self, told: Told) -> None:
         """Bring the index up to date."""
         with self.timed("index"):
             self.index = up_to_date(self.data, self.speed, told=told)
+        self.index.faces.room = self.room
         self.findings = Findings(self.index.work)
         self._check_room()
 
@@ -66,9 +69,14 @@ class Run:
         return self.index.gallery
 
     @property
+    def room(self) -> int:
+        """Bytes of mapped files that may stay in memory."""
+        return min(MAPPED, self.spare)
+
+    @property
     def roomy(self) -> bool:
-        """Whether there is memory for looking at people beside other work."""
-        return 4 * self.data.dim * self.plan.faces <= self.config.bytes - RESERVED
+        """Whether there is memory for looking at people beside other work: that maps all vectors once more."""
+        return 8 * self.data.dim * self.plan.faces <= self.spare
 
     @property
     def nobody(self) -> int:
@@ -170,7 +178,6 @@ class Run:
             threshold=threshold,
             recall=config.recall,
             most=config.most_pairs,
-            memory=config.bytes - RESERVED,
             where=ClusterConfig(address=config.address),
             device=self.device,
         )
@@ -179,6 +186,7 @@ class Run:
         with self.timed("index"):
             told = Told(self.on_progress)
             self.index = up_to_date(self.data, self.speed, rebuild=True, lists=lists, told=told)
+        self.index.faces.room = self.room
 
 
 class Judging:

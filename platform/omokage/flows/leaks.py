@@ -26,7 +26,7 @@ def pairs(here: Index, other: Index, settings: JoinSettings, on_progress: OnProg
     Raises:
         WorkError: There are too many pairs.
     """
-    faces = Faces([*here.faces.segments, *other.faces.segments])
+    faces = Faces.both(here.faces, other.faces)
     side_N = np.where(np.arange(len(faces)) < len(here.faces), 0, 1).astype(np.int32)
     side_N[~np.concatenate([here.alive_N, other.alive_N])] = -1
     ids = pa.chunked_array([*here.gallery.faces["face_id"].chunks, *other.gallery.faces["face_id"].chunks])
@@ -46,7 +46,7 @@ def pairs(here: Index, other: Index, settings: JoinSettings, on_progress: OnProg
     )
     began = time.perf_counter()
     joining = Joining(here.work, faces, side_N, terms, settings.most)
-    joining.run(settings.where, settings.memory, on_progress)
+    joining.run(settings.where, on_progress)
     parts = [(joining.folder, len(joining.units))]
     took = time.perf_counter() - began
     return Found(lambda: matches_of(here.work, parts), rule, reached(seen, faces, rule), joining.join.pairs(), took)
@@ -60,7 +60,7 @@ def written(
     Without a calibration people cannot be judged, and there are none.
     """
     count = len(here.faces)
-    faces = Faces([*here.faces.segments, *other.faces.segments])
+    faces = Faces.both(here.faces, other.faces)
     pair = leaking.both(here.gallery, other.gallery, faces, Chips.of_both(here, other))
     everybody = leaking.with_nobody(pair, count, np.concatenate([here.alive_N, other.alive_N]))
     files = leaking.same_files(everybody, count)

@@ -16,8 +16,9 @@ from omokage.index.product import score
 from omokage.index.segment import Segment
 
 MAPPED: Final = 1 << 30
-"""Bytes of mapped files that may stay in memory: beyond, their pages are given back. A face that is read alone brings
-many of its neighbours with it, so what is read says little of what is mapped; the system tells."""
+"""Bytes of mapped files that may stay in memory where nothing else is said: beyond, their pages are given back. A face
+that is read alone brings many of its neighbours with it, so what is read says little of what is mapped; the system
+tells."""
 
 LOOK: Final = 1024
 """Faces after which it is asked."""
@@ -31,8 +32,17 @@ class Faces:
     def __init__(self, segments: list[Segment]) -> None:
         self.segments = segments
         self.bounds = np.cumsum([0, *map(len, segments)])
+        self.room = MAPPED
+        """Bytes of mapped files that may stay in memory."""
         self._taken = 0
         self._others = _mapped()
+
+    @classmethod
+    def both(cls, one: "Faces", other: "Faces") -> "Faces":
+        """Return the faces of two, one after the other, with the room of the first."""
+        faces = cls([*one.segments, *other.segments])
+        faces.room = one.room
+        return faces
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -90,7 +100,7 @@ class Faces:
     def ease(self) -> None:
         """Give mapped pages back to the system where they are many."""
         self._taken = 0
-        if _mapped() - self._others > MAPPED:
+        if _mapped() - self._others > self.room:
             self.release()
 
     def release(self) -> None:
