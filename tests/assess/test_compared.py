@@ -117,6 +117,17 @@ def test_differences_are_those_of_a_slow_paired_bootstrap() -> None:
         assert (gap.low, gap.high) == pytest.approx((low, high), abs=0.08 * (high - low)), name
 
 
+def test_precision_accuracy_and_means_are_paired_where_they_are_told_alike() -> None:
+    crowd = people(40, 5, 3)
+    sides = [encoded(crowd, 0.9, 1), encoded(crowd, 0.5, 2)]
+    a, b, other = (judged(sides[i], crowd[2], "AB"[i], **more) for i, more in ((0, {}), (1, {}), (1, {"folds": 4})))
+    for name, said in (("average_precision", "average precision"), ("accuracy", "accuracy"), ("macro_auc", "mean AUC")):
+        one = told(compared(a, b), name)
+        assert (one.verdict, one.better) == ("higher", "B") and one.text().startswith(f"B's {said}"), one
+    split = compared(a, other)
+    assert told(split, "accuracy").verdict == "not paired" and told(split, "average_precision").better == "B"
+
+
 def test_a_better_encoder_is_found_better() -> None:
     crowd = people(60, 5, 0)
     galleries = {"identify": True, "enrolment": EnrolmentConfig(enrol_pictures=1)}
@@ -263,7 +274,7 @@ def test_folders_are_compared_and_the_result_is_one(tmp_path: Path) -> None:
         compare(places[0], str(tmp_path / "out"))
     with pytest.raises(DatasetError, match=r"is no evaluation \(it has no report.json\)"):
         compare(str(tmp_path / "nowhere"), places[1])
-    (tmp_path / "0.4" / "report.json").write_text('{"kind": "evaluation", "format": 1}')
+    (tmp_path / "0.4" / "report.json").write_text('{"kind": "evaluation", "format": 2}')
     with pytest.raises(DatasetError, match="is damaged"):
         compare(*places)
 

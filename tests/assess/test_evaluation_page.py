@@ -147,10 +147,12 @@ def test_tables_say_what_the_evaluation_says(made: judged.Judged, read: Read) ->
             continue
         assert float(row[0]) == pytest.approx(point.threshold, abs=6e-5)
         assert percent(row[4]) == pytest.approx(1 - point.tar, abs=6e-5)
-    failures = read.table("", "Without failures", "Counted as errors (FRR)")
+    failures = read.table("", "Without failures", "its interval", "Counted as errors (FRR)", "its interval")
     for point in found.failures.points:
-        without, counted, _ = failures[f"FNMR at FMR {point.fmr:g}"]
+        without, _, counted, between, *_ = failures[f"FNMR at FMR {point.fmr:g}"]
         assert percent(counted) == pytest.approx(point.frr, abs=6e-5) and percent(without) < percent(counted)
+        low, high = map(percent, between.split(" to "))
+        assert low <= percent(counted) <= high and low < high
     assert "3 of 203 pictures" in read.text
     worst = read.table("The worst by AUC", "Faces")
     assert found.people and len(worst) == len(found.people.worst)
@@ -163,6 +165,23 @@ def test_tables_say_what_the_evaluation_says(made: judged.Judged, read: Read) ->
     assert origin["Faces, sha256 of what they are"] == found.digest
     assert origin["Encoder's licence"] == "not known here"
     assert read.table("Setting")["fpirs"] == ["0.3, 0.001"]
+
+
+def test_every_figure_of_the_first_table_has_its_interval(made: judged.Judged, read: Read) -> None:
+    rows = read.table("", "Value", "95% interval")
+    told = made.found.intervals.figures
+    frr = "FRR at FMR 0.001, pictures without a face counted as errors"
+    assert {"AUC", "EER", "Average precision", "Accuracy, by cross-validation", frr} < rows.keys()
+    for name, (value, between) in rows.items():
+        assert " to " in between or (value == "too few" and "would show it" in between), name
+    for row, name in (("Average precision", "average_precision"), ("AUC", "auc")):
+        shown = [float(text) for text in (rows[row][0], *rows[row][1].split(" to "))]
+        assert shown == pytest.approx([told[name].value, told[name].low, told[name].high], abs=6e-5)
+    text = made.found.text()
+    for name in ("average precision", "best F1, at", "accuracy over people", "mean AUC", "FRR at FMR 0.001, failures"):
+        (line,) = [line for line in text.split("\n") if line.strip().startswith(name)]
+        assert " to " in line
+    assert {"average_precision", "accuracy", "frr_at_fmr_1e-3"} < made.found.headline().keys()
 
 
 def test_the_faces_that_are_shown_are_the_right_ones(made: judged.Judged, read: Read) -> None:

@@ -44,22 +44,22 @@ def test_pairs_by_uri_and_by_face_id(faces: Subject, tmp_path: Path) -> None:
     found = listed.pairs(faces, written(tmp_path / "p.csv", text))
     assert found.pairs.a_L.tolist() == [a, a]
     assert found.pairs.b_L.tolist() == [row(faces, "Ann Lee/Ann Lee_0002.jpg"), b]
-    assert found.pairs.same_L.tolist() == [True, False] and found.fold_L is None and found.remarks == ()
+    assert found.pairs.same_L.tolist() == [True, False] and found.pairs.fold_L is None and found.remarks == ()
 
 
 def test_a_fold_of_a_list_is_what_it_is_called(faces: Subject, tmp_path: Path) -> None:
     rows = [("Ann Lee", 1, 2, "1", "x"), ("Bo", 2, 3, "1", "y"), ("Cid", 1, 2, "1", "x")]
     text = "a,b,same,fold\n" + "".join(f"{n}/{n}_000{i}.jpg,{n}/{n}_000{j}.jpg,{s},{f}\n" for n, i, j, s, f in rows)
     found = listed.pairs(faces, written(tmp_path / "p.csv", text))
-    assert found.fold_L is not None and found.fold_L.tolist() == [0, 1, 0]
+    assert found.pairs.fold_L is not None and found.pairs.fold_L.tolist() == [0, 1, 0]
 
 
 def test_pairs_txt_of_lfw(faces: Subject, tmp_path: Path) -> None:
     text = "2\t1\nAnn Lee\t1\t2\nAnn Lee\t1\tBo\t2\n佐藤\t1\t3\nCid\t4\t佐藤\t2\n"
     found = listed.pairs(faces, written(tmp_path / "pairs.txt", text))
-    assert found.pairs.same_L.tolist() == [True, False, True] and found.fold_L is not None
-    assert found.fold_L.tolist() == [0, 0, 1]
-    assert found.failed == (0, 1), "the last pair cannot be compared: its picture gave no face"
+    assert found.pairs.same_L.tolist() == [True, False, True] and found.pairs.fold_L is not None
+    assert found.pairs.fold_L.tolist() == [0, 0, 1]
+    assert found.pairs.lost.same_X.tolist() == [False], "the last pair cannot be compared: its picture gave no face"
     assert found.pictures == (7, 1) and found.remarks == ()
 
 
@@ -81,7 +81,7 @@ def test_what_cannot_be_compared_is_counted_and_said(faces: Subject, tmp_path: P
         "Ann Lee/Ann Lee_0001.jpg,Bo/Bo_0002.jpg,1\n"
     )
     found = listed.pairs(faces, written(tmp_path / "p.csv", text))
-    assert len(found.pairs) == 3 and found.failed == (1, 0)
+    assert len(found.pairs) == 3 and found.pairs.lost.same_X.tolist() == [True]
     missing, selves, again, other = found.remarks
     assert missing.startswith("1 of 6") and "not the figures of the whole list" in missing and "\x1b" not in missing
     assert "with itself" in selves and "more than once" in again and other.startswith("of 1 pair")

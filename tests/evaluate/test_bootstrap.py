@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate import bootstrap
-from omokage.evaluate.bootstrap import BootstrapConfig, among, intervals, paired, units_for
+from omokage.evaluate.bootstrap import BootstrapConfig, among, paired, units_for
 from omokage.evaluate.interval import Interval
+from omokage.evaluate.redrawn import Found, intervals
 from omokage.evaluate.verification import verification
 
 FMRS = (0.1, 0.01)
@@ -44,7 +45,7 @@ def test_a_draw_is_that_of_people_drawn_one_by_one() -> None:
     vector_NE, label_N = crowd(8, 5, 0.7, 3)
     found = verification(vector_NE, label_N, [0.1], threads=1)
     config = BootstrapConfig(replicates=100, seed=5)
-    told = intervals(vector_NE, label_N, found, config, threads=1)
+    told = intervals(vector_NE, label_N, Found(found), config, threads=1)
     weight_RP = bootstrap.draw(8, config)
     assert (weight_RP.sum(1) == 8).all()
     threshold = found.points[0].threshold
@@ -65,9 +66,9 @@ def test_groups_of_people_are_drawn_together() -> None:
 def test_groups_of_people_give_about_the_same_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     vector_NE, label_N = crowd(240, 6, 0.7, 1)
     found = verification(vector_NE, label_N, FMRS)
-    alone = intervals(vector_NE, label_N, found)
+    alone = intervals(vector_NE, label_N, Found(found))
     monkeypatch.setattr(bootstrap, "ROOM", 100 * 80**2)
-    together = intervals(vector_NE, label_N, found)
+    together = intervals(vector_NE, label_N, Found(found))
     assert together.units < together.people == alone.units == 240
     for name in ("auc", "eer", "tar_at_fmr_1e-1", "tar_at_fmr_1e-2"):
         wide = [each.figures[name].high - each.figures[name].low for each in (alone, together)]
@@ -89,7 +90,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     for seed in range(trials):
         vector_NE, label_N = crowd(60, 4, 0.7, seed)
         found = verification(vector_NE, label_N, FMRS, threads=1)
-        told = intervals(vector_NE, label_N, found, BootstrapConfig(replicates=150), threads=1)
+        told = intervals(vector_NE, label_N, Found(found), BootstrapConfig(replicates=150), threads=1)
         assert set(names) <= set(told.figures)
         for name, value in values.items():
             held[name] += told.figures[name].low <= value <= told.figures[name].high
@@ -101,7 +102,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
 def test_pairs_would_give_intervals_that_are_too_narrow() -> None:
     vector_NE, label_N = crowd(30, 20, 0.7, 2)
     found = verification(vector_NE, label_N, [0.1])
-    told = intervals(vector_NE, label_N, found).figures["tar_at_fmr_1e-1"]
+    told = intervals(vector_NE, label_N, Found(found)).figures["tar_at_fmr_1e-1"]
     by_pairs = 2 * 1.96 * (found.points[0].tar * (1 - found.points[0].tar) / found.genuine) ** 0.5
     assert told.high - told.low > 3 * by_pairs
 
@@ -109,11 +110,11 @@ def test_pairs_would_give_intervals_that_are_too_narrow() -> None:
 def test_seed_decides_and_threads_do_not() -> None:
     vector_NE, label_N = crowd(40, 5, 0.7, 4)
     found = verification(vector_NE, label_N, FMRS)
-    one = intervals(vector_NE, label_N, found, threads=1)
-    assert one.figures == intervals(vector_NE, label_N, found, threads=3).figures
-    assert one.figures != intervals(vector_NE, label_N, found, BootstrapConfig(seed=1)).figures
+    one = intervals(vector_NE, label_N, Found(found), threads=1)
+    assert one.figures == intervals(vector_NE, label_N, Found(found), threads=3).figures
+    assert one.figures != intervals(vector_NE, label_N, Found(found), BootstrapConfig(seed=1)).figures
     order_N = np.random.default_rng(0).permutation(len(label_N))
-    assert one.figures == intervals(vector_NE[order_N], label_N[order_N], found).figures
+    assert one.figures == intervals(vector_NE[order_N], label_N[order_N], Found(found)).figures
     told = json.loads(one.json())
     assert told["figures"]["auc"]["value"] == found.auc and "draws" not in told
 
@@ -123,14 +124,14 @@ def test_differences_are_paired() -> None:
     worse_NE = vector_NE + 0.25 / 4 * np.random.default_rng(0).standard_normal(vector_NE.shape)
     worse_NE = (worse_NE / np.linalg.norm(worse_NE, axis=1, keepdims=True)).astype(np.float32)
     found, worse = (verification(each, label_N, FMRS) for each in (vector_NE, worse_NE))
-    a, b = (intervals(each, label_N, told) for each, told in ((vector_NE, found), (worse_NE, worse)))
+    a, b = (intervals(each, label_N, Found(told)) for each, told in ((vector_NE, found), (worse_NE, worse)))
     difference = paired(a, b)["auc"]
     assert difference.value == pytest.approx(worse.auc - found.auc)
     apart = a.figures["auc"].high - a.figures["auc"].low
     # the same people are hard for both, so the difference is better known than either figure
     assert difference.high < 0 and difference.high - difference.low < apart / 2
     assert paired(a, a)["auc"] == Interval(value=0, low=0, high=0)
-    for other in (replace(b, key="other"), intervals(worse_NE, label_N, worse, BootstrapConfig(seed=1))):
+    for other in (replace(b, key="other"), intervals(worse_NE, label_N, Found(worse), BootstrapConfig(seed=1))):
         with pytest.raises(DatasetError, match="cannot be paired"):
             paired(a, other)
 
@@ -138,11 +139,11 @@ def test_differences_are_paired() -> None:
 def test_all_embeddings_equal_and_a_model_without_errors() -> None:
     label_N = np.repeat(np.arange(12), 4)
     same_NE = np.tile(np.float32([0.6, 0.8]), (48, 1))
-    told = intervals(same_NE, label_N, verification(same_NE, label_N, [0.1])).figures
+    told = intervals(same_NE, label_N, Found(verification(same_NE, label_N, [0.1]))).figures
     assert (told["auc"].low, told["auc"].value, told["auc"].high) == (0.5, 0.5, 0.5)
     assert told["tar_at_fmr_1e-1"].value == 0
     apart_NE = np.eye(12, dtype=np.float32)[label_N]
-    told = intervals(apart_NE, label_N, verification(apart_NE, label_N, [0.1])).figures
+    told = intervals(apart_NE, label_N, Found(verification(apart_NE, label_N, [0.1]))).figures
     assert told["auc"] == Interval(value=1, low=1, high=1) and told["eer"] == Interval(value=0, low=0, high=0)
 
 
@@ -150,7 +151,7 @@ def test_other_faces_and_wrong_settings_are_said() -> None:
     vector_NE, label_N = crowd(10, 4, 0.7, 0)
     found = verification(vector_NE, label_N, [0.1])
     with pytest.raises(DatasetError, match="these are others"):
-        intervals(vector_NE[:-1], label_N[:-1], found)
+        intervals(vector_NE[:-1], label_N[:-1], Found(found))
     for wrong in ({"replicates": 10}, {"confidence": 1.0}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             BootstrapConfig(**wrong)

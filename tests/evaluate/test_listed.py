@@ -6,8 +6,9 @@ from sklearn.metrics import roc_auc_score
 
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate import listed
-from omokage.evaluate.bootstrap import MISSED, BootstrapConfig, draw, intervals
-from omokage.evaluate.listed import Pairs
+from omokage.evaluate.bootstrap import BootstrapConfig, draw
+from omokage.evaluate.listed import Lost, Pairs
+from omokage.evaluate.redrawn import MISSED, Found, intervals
 from omokage.evaluate.verification import verification
 
 FMRS = (0.3, 0.1)
@@ -74,7 +75,7 @@ def test_a_draw_counts_pairs_as_often_as_their_people_were_drawn() -> None:
     score_L = pairs.scores(vector_NE)
     config = BootstrapConfig(replicates=100, seed=7)
     found, _ = listed.verification(pairs, score_L, label_N, FMRS)
-    told = listed.intervals(pairs, score_L, label_N, found, config)
+    told = listed.intervals(pairs, score_L, label_N, Found(found), config)
     for r, weight_P in enumerate(draw(9, config)[:20]):
         rows = [
             (score, same)
@@ -97,8 +98,8 @@ def test_intervals_of_all_pairs_listed_are_those_of_all_pairs_nearly() -> None:
     pairs, config = every(label_N), BootstrapConfig(replicates=300)
     score_L = pairs.scores(vector_NE)
     found, _ = listed.verification(pairs, score_L, label_N, FMRS)
-    mine = listed.intervals(pairs, score_L, label_N, found, config)
-    whole = intervals(vector_NE, label_N, verification(vector_NE, label_N, FMRS, threads=1), config, threads=1)
+    mine = listed.intervals(pairs, score_L, label_N, Found(found), config)
+    whole = intervals(vector_NE, label_N, Found(verification(vector_NE, label_N, FMRS, threads=1)), config, threads=1)
     assert mine.figures.keys() == whole.figures.keys() and mine.people == whole.people == 40
     for name in ("auc", "eer", "tar_at_fmr_1e-1"):
         a, b = mine.figures[name], whole.figures[name]
@@ -112,7 +113,7 @@ def test_pairs_of_a_lucky_person_do_not_make_an_interval_narrow() -> None:
     pairs = every(label_N)
     score_L = pairs.scores(vector_NE)
     found, _ = listed.verification(pairs, score_L, label_N, FMRS)
-    told = listed.intervals(pairs, score_L, label_N, found, BootstrapConfig(replicates=200)).figures["auc"]
+    told = listed.intervals(pairs, score_L, label_N, Found(found), BootstrapConfig(replicates=200)).figures["auc"]
     by_pair = 1 / len(pairs) ** 0.5
     assert told.high - told.low > 0 and np.isfinite([told.low, told.high]).all() and by_pair < 0.02
 
@@ -121,7 +122,8 @@ def test_failures_make_both_kinds_of_pairs_non_matches() -> None:
     vector_NE, label_N = crowd(10, 4, 1.0, 8)
     pairs = some(label_N, 50, 3)
     found, _ = listed.verification(pairs, pairs.scores(vector_NE), label_N, (0.2,))
-    told = listed.failures(found, 10, 5, (80, 4))
+    lost = Lost(person_X2=np.zeros((15, 2), np.int64), same_X=np.arange(15) < 10)
+    told = listed.failures(found, lost, (80, 4))
     (point,) = told.points
     matched = round(found.points[0].tar * 50)
     assert point.frr == pytest.approx(1 - matched / 60) and point.fnmr == pytest.approx(1 - matched / 50)

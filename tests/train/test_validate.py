@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lessons import crowd, lesson, parted, recipe
 
 from omokage.errors import ConfigError, DatasetError
-from omokage.evaluate.bootstrap import intervals
+from omokage.evaluate.redrawn import Found, intervals
 from omokage.evaluate.verification import verification
 from omokage.train.learner import Learner
 from omokage.train.loader import Loader
@@ -72,6 +72,6 @@ def test_faces_of_unseen_people_are_embedded_whole_and_in_order(tmp_path):
     found = verification(embedding_NE.numpy(), label_N.numpy(), threads=1)
     assert judged.metrics == found.metrics()
     assert judged.figures["genuine"] == 3 * (8 * 7 // 2)
-    drawn = intervals(embedding_NE.numpy(), label_N.numpy(), found, threads=1)
+    drawn = intervals(embedding_NE.numpy(), label_N.numpy(), Found(found), threads=1)
     assert judged.sure(1)[INTERVALS] == json.loads(drawn.json())
     assert drawn.figures["auc"].low < drawn.figures["auc"].high

@@ -19,8 +19,10 @@ from typing import Any, Final, Literal
 from omokage.assess.evaluation import Evaluation, plain
 from omokage.assess.opened import Judged
 from omokage.evaluate.bootstrap import Intervals, paired
+from omokage.evaluate.failures import frr_name
 from omokage.evaluate.identification import RANK_ONE, fnir_name
 from omokage.evaluate.interval import Interval
+from omokage.evaluate.redrawn import ACCURACY, AP, MACRO
 from omokage.evaluate.verification import tar_name
 from omokage.sheet.words import visible
 
@@ -28,7 +30,10 @@ Verdict = Literal["higher", "lower", "the same", "cannot tell", "not shown", "no
 
 PAIRS: Final = "1:1"
 
-LOWER_IS_BETTER: Final = ("eer", "fnir")
+SETTINGS: Final = {AP: ("prevalence",), ACCURACY: ("prevalence", "folds")}
+"""What must be set alike for two figures of one name to be the same figure."""
+
+LOWER_IS_BETTER: Final = ("eer", "fnir", "frr")
 """How names of figures begin of which less is better."""
 
 
@@ -165,6 +170,7 @@ def compared(a: Judged, b: Judged) -> Comparison:
         if why:
             unpaired[part] = tuple(why)
         gaps = {} if why else paired(one, other)
+        gaps = {name: gap for name, gap in gaps.items() if _alike(name, a.evaluation, b.evaluation)}
         for name, said in _names(part, a.evaluation, b.evaluation):
             pair = one.figures.get(name), other.figures.get(name)
             differences.append(_difference(part, name, said, pair, gaps.get(name)))
@@ -240,6 +246,11 @@ def _same_config(a: Evaluation, b: Evaluation) -> Iterator[str]:
         )
 
 
+def _alike(name: str, a: Evaluation, b: Evaluation) -> bool:
+    """Return whether a figure is told for the same settings."""
+    return all(a.config[each] == b.config[each] for each in SETTINGS.get(name, ()))
+
+
 def _same_draws(a: Intervals, b: Intervals) -> list[str]:
     """Return why draws of the same people cannot be paired all the same."""
     gone = [name for name, told in (("A", a), ("B", b)) if told.figures.keys() - told.draws.keys()]
@@ -254,6 +265,10 @@ def _names(part: str, a: Evaluation, b: Evaluation) -> Iterator[tuple[str, str]]
         yield from (("auc", "AUC"), ("eer", "EER"))
         rates = {point.fmr for each in (a, b) for point in each.verification.points}
         yield from ((tar_name(rate), f"TAR at FMR {_rate(rate)}") for rate in sorted(rates, reverse=True))
+        more = {AP: "average precision", ACCURACY: "accuracy by cross-validation", MACRO: "mean AUC by person"}
+        more |= {frr_name(rate): f"FRR at FMR {_rate(rate)}, failures counted" for rate in sorted(rates, reverse=True)}
+        known = a.intervals.figures.keys() | b.intervals.figures.keys()
+        yield from ((name, said) for name, said in more.items() if name in known)
         return
     yield RANK_ONE, "rank-1 rate"
     found = [each for side in (a, b) for each in side.identification if part_of(each.size) == part]

@@ -11,17 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omokage.evaluate.bootstrap import BootstrapConfig, Intervals
-from omokage.evaluate.failures import FailurePoint, Failures
+from omokage.evaluate.failures import FailurePoint, Failures, far_name, frr_name
 from omokage.evaluate.folds import FoldPoint, Folds
 from omokage.evaluate.identification import RANK_ONE, Identification, OpenPoint, fnir_name
 from omokage.evaluate.interval import Interval
 from omokage.evaluate.people import People, PeopleSummary, Person
 from omokage.evaluate.precision_recall import PrecisionRecall
-from omokage.evaluate.verification import Verification, tar_name
+from omokage.evaluate.redrawn import ACCURACY, AP, F1, MACRO, macro_name
+from omokage.evaluate.verification import Verification, tar_name, threshold_name
 from omokage.ledger.version import at_version
 from omokage.sheet.words import visible
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 MEMORY: Final = frozenset({"curves", "search_draws"})
 """Fields that are not part of the report."""
@@ -165,12 +166,14 @@ class Evaluation:
             f"{self.intervals.config.confidence:.0%} intervals over people",
             f"  AUC {within['auc'].text()}, EER {within['eer'].text()}",
             *(f"  {_point(self, place)}" for place in range(len(found.points))),
-            f"  {self.precision_recall.text()}",
+            *(f"  {line}" for line in _precise(self)),
             *_indented(self.folds.text() if self.folds else f"no cross-validation: {self.folds_withheld}"),
+            *(f"  {line}" for line in _told(self, {ACCURACY: "accuracy over people"})),
         ]
         if self.people:
-            lines += ["By person", *_indented(self.people.text())]
-        lines += _indented(self.failures.text()) if self.failures.failed else []
+            lines += ["By person", *_indented(self.people.text()), *(f"  {line}" for line in _by_person(self))]
+        if self.failures.failed:
+            lines += [*_indented(self.failures.text()), *(f"  {line}" for line in _with_failures(self))]
         if self.identification_withheld:
             lines.append(f"1:N: none: {self.identification_withheld}")
         if self.identification:
@@ -211,7 +214,36 @@ def _point(evaluation: Evaluation, place: int) -> str:
     told = evaluation.intervals.figures.get(tar_name(point.fmr))
     if told is None or point.threshold is None:
         return point.text()
-    return f"TAR at FMR {point.fmr:g}: {told.text()}, threshold {point.threshold:.4f}"
+    threshold = evaluation.intervals.figures.get(threshold_name(point.fmr))
+    at = f"{point.threshold:.4f}" + (f" ({threshold.low:.4f} to {threshold.high:.4f})" if threshold else "")
+    return f"TAR at FMR {point.fmr:g}: {told.text()}, threshold {at}"
+
+
+def _precise(evaluation: Evaluation) -> list[str]:
+    """Return average precision and the best F1 with their intervals."""
+    found = evaluation.precision_recall
+    at = f"where {found.prevalence:.4%} of pairs are of one person"
+    told = _told(evaluation, {AP: "average precision", F1: f"best F1, at {found.best_f1_threshold:.4f}"})
+    return [f"{line}, {at}" for line in told] or [found.text()]
+
+
+def _by_person(evaluation: Evaluation) -> list[str]:
+    """Return means over people with their intervals; the worst of a set gets worse with its size, and has none."""
+    fnmr = {macro_name(point.fmr): f"mean FNMR at FMR {point.fmr:g}" for point in evaluation.verification.points}
+    return _told(evaluation, {MACRO: "mean AUC", **fnmr})
+
+
+def _with_failures(evaluation: Evaluation) -> list[str]:
+    """Return error rates with failures and their intervals."""
+    rates = [point.fmr for point in evaluation.failures.points]
+    frr = {frr_name(fmr): f"FRR at FMR {fmr:g}, failures counted" for fmr in rates}
+    return _told(evaluation, frr | {far_name(fmr): f"FAR at FMR {fmr:g}, failures counted" for fmr in rates})
+
+
+def _told(evaluation: Evaluation, names: Mapping[str, str]) -> list[str]:
+    """Return figures with their intervals, each as it is called; those that have none are left out."""
+    figures = evaluation.intervals.figures
+    return [f"{said}: {figures[name].text()}" for name, said in names.items() if name in figures]
 
 
 def _indented(text: str) -> list[str]:

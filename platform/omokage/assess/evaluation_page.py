@@ -21,7 +21,9 @@ from omokage.card.blocks import Block, Document, Pairs, Points, Section, Table, 
 from omokage.card.contents import base
 from omokage.evaluate import plots as draw
 from omokage.evaluate.drawing import Plot
+from omokage.evaluate.failures import frr_name
 from omokage.evaluate.identification import Identification
+from omokage.evaluate.redrawn import ACCURACY, AP
 from omokage.evaluate.verification import SHOWN, tar_name
 from omokage.sheet.words import count
 
@@ -119,16 +121,16 @@ def _headline(found: Evaluation) -> Iterator[Block]:
             rows.append((title, TOO_FEW, f"{needed(point.fmr)} pairs of different people would show it"))
         else:
             rows.append((title, percent(point.tar), bounded(told.get(tar_name(point.fmr)), percent)))
-    rows.append(("Average precision", decimals(found.precision_recall.average_precision, 4), ""))
+    nearest = sections.nearest([point.fmr for point in found.failures.points])
+    for failed in found.failures.points if found.failures.failed else ():
+        if failed.fmr == nearest:
+            title = f"FRR at FMR {asked(failed.fmr)}, pictures without a face counted as errors"
+            rows.append((title, percent(failed.frr), bounded(told.get(frr_name(failed.fmr)), percent)))
+    average = decimals(found.precision_recall.average_precision, 4)
+    rows.append(("Average precision", average, bounded(told.get(AP), lambda value: decimals(value, 4))))
     if found.folds:
-        mean, deviation = found.folds.mean_accuracy()
-        rows.append(
-            (
-                "Accuracy, by cross-validation",
-                percent(mean),
-                f"± {decimals(100 * deviation, 2)} points from fold to fold",
-            )
-        )
+        mean, _ = found.folds.mean_accuracy()
+        rows.append(("Accuracy, by cross-validation", percent(mean), bounded(told.get(ACCURACY), percent)))
     for each in found.identification[-1:]:
         rows += _headline_of(each)
     confidence = f"{found.intervals.config.confidence:.0%} interval"
@@ -143,6 +145,8 @@ def _headline(found: Evaluation) -> Iterator[Block]:
             "thousand pairs of different people does.",
             f"The interval says where a figure would lie had other people been in the set ({drawn}{grouped}). Two "
             "encoders whose intervals overlap may still differ: omokage compare tells.",
+            "Average precision and accuracy stand for one share of pairs of one person, which is told below; each draw "
+            "of people learns the thresholds that its accuracy is judged by anew.",
             f"{TOO_FEW.capitalize()}: a rate is told only where so many comparisons would give {SHOWN} errors or more.",
         )
     )

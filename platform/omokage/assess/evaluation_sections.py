@@ -1,17 +1,20 @@
 """What an evaluation's page says of each kind of figure: a table, plots, and how to read them."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from omokage.assess.evaluation import Evaluation
 from omokage.assess.figures import TOO_FEW, asked, bounded, decimals, needed, percent, roughly, small
 from omokage.assess.shown import Examples
 from omokage.card.blocks import Block, Picture, Plots, Sample, Table, Text
+from omokage.evaluate.failures import far_name, frr_name
 from omokage.evaluate.folds import Folds
-from omokage.evaluate.identification import Identification
+from omokage.evaluate.identification import Identification, OpenPoint
+from omokage.evaluate.interval import Interval
 from omokage.evaluate.people import PeopleSummary
-from omokage.evaluate.verification import fmr_name, threshold_name
+from omokage.evaluate.redrawn import ACCURACY, AP, F1, MACRO, macro_name
+from omokage.evaluate.verification import fmr_name, tar_name, threshold_name
 from omokage.sheet.words import count
 
 Pictures = Mapping[str, bytes]
@@ -66,7 +69,7 @@ def one_to_one(found: Evaluation, pictures: Pictures) -> Iterator[Block]:
     rows = []
     for point in found.verification.points:
         if point.tar is None or point.threshold is None or point.counted_fmr is None:
-            rows.append((asked(point.fmr), TOO_FEW, "", "", "", ""))
+            rows.append((asked(point.fmr), TOO_FEW, "", "", "", "", ""))
             continue
         rows.append(
             (
@@ -76,9 +79,11 @@ def one_to_one(found: Evaluation, pictures: Pictures) -> Iterator[Block]:
                 small(point.counted_fmr),
                 bounded(told.get(fmr_name(point.fmr)), small),
                 percent(1 - point.tar),
+                bounded(_less(told.get(tar_name(point.fmr))), percent),
             )
         )
-    yield Table(("FMR, at most", "Threshold", "its interval", "FMR here", "its interval", "FNMR"), tuple(rows))
+    names = ("FMR, at most", "Threshold", "its interval", "FMR here", "its interval", "FNMR", "its interval")
+    yield Table(names, tuple(rows))
     yield Text(
         "Two faces match whose similarity is at or above the threshold. FMR is the share of pairs of different people "
         "that match, FNMR the share of pairs of one person that do not: 100 % less TAR. The interval of the FMR is "
@@ -89,12 +94,15 @@ def one_to_one(found: Evaluation, pictures: Pictures) -> Iterator[Block]:
 
 def precision(found: Evaluation, pictures: Pictures) -> Iterator[Block]:
     """Yield how far a match can be relied on."""
-    curve = found.precision_recall
-    yield Text(
-        f"Where {percent(curve.prevalence)} of pairs are of one person, average precision is "
-        f"{decimals(curve.average_precision, 4)}, and the best F1 {decimals(curve.best_f1, 4)}, at a similarity of "
-        f"{decimals(curve.best_f1_threshold, 4)}."
-    )
+    curve, told = found.precision_recall, found.intervals.figures
+    rows = [
+        (said, decimals(value, 4), bounded(told.get(name), lambda value: decimals(value, 4)))
+        for name, said, value in (
+            (AP, "Average precision", curve.average_precision),
+            (F1, f"Best F1, at a similarity of {decimals(curve.best_f1_threshold, 4)}", curve.best_f1),
+        )
+    ]
+    yield Table((f"Where {percent(curve.prevalence)} of pairs are of one person", "Value", "its interval"), tuple(rows))
     yield from _plots(pictures, "precision-recall")
 
 
@@ -104,33 +112,34 @@ def folds(found: Evaluation) -> Iterator[Block]:
         yield Text(f"Not told: {found.folds_withheld}.")
         return
     yield Table(
-        ("", f"Mean of {len(found.folds.accuracy)} folds", "Standard deviation", "FMR came to"),
-        tuple(_fold_rows(found.folds)),
+        ("", f"Mean of {len(found.folds.accuracy)} folds", "its interval", "From fold to fold", "FMR came to"),
+        tuple(_fold_rows(found.folds, found.intervals.figures.get(ACCURACY))),
     )
     share = found.folds.prevalence
     at = "the share of pairs of one person that there is" if share is None else f"{roughly(share)} pairs of one person"
     yield Text(
         "People are parted into folds, and each fold is judged by the threshold that is best for all others; what FMR "
-        "came to is what it did to people whom it was not chosen by. Accuracy is told for "
+        "came to is what it did to people whom it was not chosen by. How much folds differ (one standard deviation) is "
+        "no interval: it stands for TAR here, whose interval over people is in the first table. Accuracy is told for "
         f"{at}: where nearly all pairs are of different people, to call all of them different looks accurate."
     )
 
 
-def _fold_rows(found: Folds) -> Iterator[tuple[str, ...]]:
+def _fold_rows(found: Folds, accuracy: Interval | None) -> Iterator[tuple[str, ...]]:
     mean, deviation = found.mean_accuracy()
-    yield "Accuracy", percent(mean), _deviation(deviation), ""
+    yield "Accuracy", percent(mean), bounded(accuracy, percent), _deviation(deviation), ""
     for point in found.points:
         told = point.mean()
         if told is None or point.counted_fmr is None:
-            yield f"TAR at FMR {asked(point.fmr)}", TOO_FEW, "", ""
+            yield f"TAR at FMR {asked(point.fmr)}", TOO_FEW, "", "", ""
         else:
             came = small(sum(point.counted_fmr) / len(point.counted_fmr))
-            yield f"TAR at FMR {asked(point.fmr)}", percent(told[0]), _deviation(told[1]), came
+            yield f"TAR at FMR {asked(point.fmr)}", percent(told[0]), "", _deviation(told[1]), came
 
 
 def _deviation(value: float) -> str:
     """Return a standard deviation of shares, in points of a percent."""
-    return f"{decimals(100 * value, 2)} points" if value == value else ""
+    return f"± {decimals(100 * value, 2)} points" if value == value else ""
 
 
 def people(found: Evaluation, pictures: Pictures, examples: Examples) -> Iterator[Block]:
@@ -139,14 +148,17 @@ def people(found: Evaluation, pictures: Pictures, examples: Examples) -> Iterato
     if summary is None:
         return
     rates = [point.fmr for point in found.verification.points if point.threshold is not None]
-    yield Table(("", "Mean over people", "Worst person"), tuple(_people_rows(summary, rates)))
+    rows = tuple(_people_rows(summary, rates, found.intervals.figures))
+    yield Table(("", "Mean over people", "its interval", "Worst person"), rows)
     yield Text(
         "Each person counts as much as any other, however many pictures there are of them; the thresholds are the same "
         f"for all. {summary.with_pairs:,} of {count(summary.people, 'person', 'people')} have two faces or more; only "
-        "they have an AUC and an FNMR."
+        "they have an AUC and an FNMR. For the intervals people are drawn anew, and whom each is compared with stays. "
+        "The worst has none: it gets worse the more people are looked at. Nor has the mean FMR: see that of all pairs."
     )
     yield from _plots(pictures, "people")
-    at = min(range(len(rates)), key=lambda place: abs(math.log(rates[place] / NAMED)), default=None)
+    rate = nearest(rates)
+    at = None if rate is None else rates.index(rate)
     there = "" if at is None else f" at FMR {asked(rates[at])}"
     yield Table(
         ("The worst by AUC", "Faces", "AUC", f"FNMR{there}", "Own FMR there"),
@@ -170,12 +182,19 @@ def people(found: Evaluation, pictures: Pictures, examples: Examples) -> Iterato
         )
 
 
-def _people_rows(summary: PeopleSummary, rates: list[float]) -> Iterator[tuple[str, ...]]:
-    yield "AUC", decimals(summary.macro_auc, 5), decimals(summary.worst_auc, 5)
+def nearest(rates: Sequence[float]) -> float | None:
+    """Return the false match rate nearest to ``NAMED``; None of none."""
+    return min(rates, key=lambda rate: abs(math.log(rate / NAMED)), default=None)
+
+
+def _people_rows(summary: PeopleSummary, rates: list[float], told: Mapping[str, Interval]) -> Iterator[tuple[str, ...]]:
+    auc = bounded(told.get(MACRO), lambda value: decimals(value, 5))
+    yield "AUC", decimals(summary.macro_auc, 5), auc, decimals(summary.worst_auc, 5)
     for rate, mean, worst in zip(rates, summary.macro_fnmr, summary.worst_fnmr, strict=False):
-        yield f"FNMR at the threshold of FMR {asked(rate)}", percent(mean), percent(worst)
+        fnmr = bounded(told.get(macro_name(rate)), percent)
+        yield f"FNMR at the threshold of FMR {asked(rate)}", percent(mean), fnmr, percent(worst)
     for rate, mean, worst in zip(rates, summary.macro_fmr, summary.worst_fmr, strict=False):
-        yield f"FMR at the threshold of FMR {asked(rate)}", small(mean), small(worst)
+        yield f"FMR at the threshold of FMR {asked(rate)}", small(mean), "", small(worst)
 
 
 def one_to_many(found: Evaluation, pictures: Pictures) -> Iterator[Block]:
@@ -235,18 +254,46 @@ def failures(found: Evaluation) -> Iterator[Block]:
         "no face that could be compared. The figures above leave them out of 1:1 and count them as misses in 1:N; who "
         "drops hard pictures must not look better for it, so here are both."
     )
+    within = found.intervals.figures
     rows = [
-        (f"FNMR at FMR {asked(point.fmr)}", percent(point.fnmr), percent(point.frr), small(point.far))
+        (
+            f"FNMR at FMR {asked(point.fmr)}",
+            percent(point.fnmr),
+            bounded(_less(within.get(tar_name(point.fmr))), percent),
+            percent(point.frr),
+            bounded(within.get(frr_name(point.fmr)), percent),
+            small(point.far),
+            bounded(within.get(far_name(point.fmr)), small),
+        )
         for point in told.points
     ]
-    yield Table(("", "Without failures", "Counted as errors (FRR)", "FAR"), tuple(rows))
+    names = ("", "Without failures", "its interval", "Counted as errors (FRR)", "its interval", "FAR", "its interval")
+    yield Table(names, tuple(rows))
     both = [
-        (count(with_.size, "person", "people"), percent(without.rank_one.value), percent(with_.rank_one.value))
+        row
         for without, with_ in zip(found.without_failures, found.identification, strict=False)
-        if without.rank_one and with_.rank_one
+        for row in _both(without, with_)
     ]
     if both:
-        yield Table(("Rank 1, enrolled", "Without failures", "Counted as misses"), tuple(both))
+        yield Table(("1:N", "Without failures", "its interval", "Counted as misses", "its interval"), tuple(both))
+
+
+def _both(without: Identification, with_: Identification) -> Iterator[tuple[str, ...]]:
+    """Yield the figures of a gallery without failures, and with them."""
+    people = f"{count(with_.size, 'person', 'people')} enrolled"
+    sides: list[tuple[str, Interval | None, Interval | None]] = [
+        (f"Rank 1, {people}", without.rank_one, with_.rank_one)
+    ]
+    points: Iterable[tuple[OpenPoint, OpenPoint]] = zip(without.points, with_.points, strict=True)
+    sides += [(f"FNIR at FPIR {asked(a.fpir)}, {people}", a.fnir, b.fnir) for a, b in points]
+    for said, one, other in sides:
+        if one and other:
+            yield said, percent(one.value), bounded(one, percent), percent(other.value), bounded(other, percent)
+
+
+def _less(share: Interval | None) -> Interval | None:
+    """Return the interval of what is left of 1."""
+    return share and Interval(value=1 - share.value, low=1 - share.high, high=1 - share.low)
 
 
 def _plots(pictures: Pictures, *names: str) -> Iterator[Block]:

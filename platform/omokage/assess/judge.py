@@ -22,14 +22,15 @@ from omokage.assess.evaluate_plan import comparisons
 from omokage.assess.evaluation import Evaluation, plain
 from omokage.assess.subject import Subject
 from omokage.errors import DatasetError
-from omokage.evaluate import bootstrap, listed, verification
+from omokage.evaluate import bootstrap, listed, redrawn, verification
 from omokage.evaluate.bootstrap import Intervals
 from omokage.evaluate.failures import Failures, with_failures
 from omokage.evaluate.folds import FMRS as FOLD_FMRS
-from omokage.evaluate.folds import Folds, by_people, cross_validated, steps_of
+from omokage.evaluate.folds import Folds, by_people, cross_validated, of_people, steps_of
 from omokage.evaluate.pairs import Steps
 from omokage.evaluate.people import People, PeopleSummary, people
-from omokage.evaluate.precision_recall import precision_recall
+from omokage.evaluate.precision_recall import PrecisionRecall, precision_recall
+from omokage.evaluate.redrawn import Found
 from omokage.evaluate.stripes import pairs_told
 from omokage.evaluate.verification import Verification
 from omokage.progress import OnProgress, quietly
@@ -53,7 +54,7 @@ class OneToOne:
     digest: str
     """Equal where the same pairs of the same faces were compared."""
     found: Verification
-    steps: Steps
+    precision: PrecisionRecall
     folds: Folds | None
     folds_withheld: str
     curves: People | None
@@ -98,7 +99,6 @@ class _Judge:
         """Return all figures."""
         subject, config = self.subject, self.config
         one = self._all_pairs() if config.pairs_file is None else self._listed(config.pairs_file)
-        precision = precision_recall(one.steps, config.prevalence)
         found, withheld = self._identification() if config.identify else (None, "it was not asked for")
         return Evaluation(
             dataset=subject.dataset,
@@ -112,7 +112,7 @@ class _Judge:
             config=plain(config),
             pairs=one.pairs,
             verification=one.found,
-            precision_recall=precision,
+            precision_recall=one.precision,
             folds=one.folds,
             folds_withheld=one.folds_withheld,
             people=one.people,
@@ -146,9 +146,11 @@ class _Judge:
 
     def _all_pairs(self) -> OneToOne:
         """Return the figures of all unordered pairs."""
-        vector_NE, label_N = self.subject.vector_NE, self.subject.label_N
+        vector_NE, label_N, failed_F = self.subject.vector_NE, self.subject.label_N, self.subject.failed_label_F
         with self._part("pairs"):
             found, steps = verification.counted(vector_NE, label_N, self.config.fmrs, self.threads)
+            precision = precision_recall(steps, self.config.prevalence)
+            del steps
         with self._part("folds"):
             folds, withheld = self._folds(
                 partial(by_people, vector_NE, label_N, self.config.folds, self.config.bootstrap.seed, self.threads)
@@ -158,18 +160,26 @@ class _Judge:
             curves = self._named(people(vector_NE, label_N, thresholds, found, self.threads))
         self._warn_of_few(int((curves.faces_P > 1).sum()))
         with self._part("intervals"):
-            told = bootstrap.intervals(vector_NE, label_N, found, self.config.bootstrap, self.threads)
+            mine = Found(
+                found,
+                precision,
+                folds,
+                of_people(label_N, self.config.folds, self.config.bootstrap.seed) if folds else None,
+                curves,
+                failed_F,
+            )
+            told = redrawn.intervals(vector_NE, label_N, mine, self.config.bootstrap, self.threads)
         return OneToOne(
             pairs="all pairs",
             digest="all pairs",
             found=found,
-            steps=steps,
+            precision=precision,
             folds=folds,
             folds_withheld=withheld,
             curves=curves,
             people=curves.summary(),
-            intervals=self._keyed(told, np.unique(label_N)),
-            failures=with_failures(found, label_N, self.subject.failed_label_F),
+            intervals=self._keyed(told, np.union1d(label_N, failed_F)),
+            failures=with_failures(found, label_N, failed_F),
         )
 
     def _listed(self, place: str) -> OneToOne:
@@ -180,28 +190,29 @@ class _Judge:
             self.warnings += mine.remarks
             score_L = mine.pairs.scores(self.subject.vector_NE)
             found, steps = listed.verification(mine.pairs, score_L, label_N, self.config.fmrs)
-        with self._part("intervals"):
-            told = listed.intervals(mine.pairs, score_L, label_N, found, self.config.bootstrap)
-        if mine.fold_L is None:
-            folds, withheld = None, "the pairs file names no folds"
-        else:
-            fold_L = mine.fold_L
+            precision = precision_recall(steps, self.config.prevalence)
+        folds, withheld = None, "the pairs file names no folds"
+        if mine.pairs.fold_L is not None:
+            fold_L = mine.pairs.fold_L
             parts = [steps_of(score_L[fold_L == fold], mine.pairs.same_L[fold_L == fold]) for fold in np.unique(fold_L)]
             folds, withheld = self._folds(lambda: parts)
+        with self._part("intervals"):
+            whole = Found(found, precision, folds)
+            told = listed.intervals(mine.pairs, score_L, label_N, whole, self.config.bootstrap)
         genuine = mine.pairs.a_L[mine.pairs.same_L]
         self._warn_of_few(len(np.unique(label_N[genuine])))
-        people_of = np.unique(label_N[np.concatenate([mine.pairs.a_L, mine.pairs.b_L])])
+        compared = label_N[np.concatenate([mine.pairs.a_L, mine.pairs.b_L])]
         return OneToOne(
             pairs=f"{len(mine.pairs):,} pairs of {place}",
             digest=hashlib.sha256(np.stack([mine.pairs.a_L, mine.pairs.b_L, mine.pairs.same_L]).tobytes()).hexdigest(),
             found=found,
-            steps=steps,
+            precision=precision,
             folds=folds,
             folds_withheld=withheld,
             curves=None,
             people=None,
-            intervals=self._keyed(told, people_of),
-            failures=listed.failures(found, *mine.failed, mine.pictures),
+            intervals=self._keyed(told, np.union1d(compared, mine.pairs.lost.person_X2)),
+            failures=listed.failures(found, mine.pairs.lost, mine.pictures),
         )
 
     def _warn_of_few(self, people: int) -> None:

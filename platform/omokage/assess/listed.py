@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from omokage.assess.subject import Subject
 from omokage.errors import DatasetError
 from omokage.evaluate import pairs_file
-from omokage.evaluate.listed import Pairs
+from omokage.evaluate.listed import Lost, Pairs
 from omokage.sheet.words import count, visible
 from omokage.storage import Folder
 
@@ -34,10 +34,6 @@ class Listed:
 
     pairs: Pairs
     """That can be compared."""
-    fold_L: Ints | None
-    """From 0; None where the file names no folds."""
-    failed: tuple[int, int]
-    """Pairs of one person, and of different people, that cannot be compared for want of a face."""
     pictures: tuple[int, int]
     """That are listed, and how many of them gave no face."""
     remarks: tuple[str, ...]
@@ -176,7 +172,9 @@ class _Match:
             self.row[name] = row
             self.crowded[name] += 1
         self.row |= {face_id: row for row, face_id in enumerate(subject.faces["face_id"].to_pylist())}
-        self.failed = {key(uri) for uri in subject.failed_uri_F} - set(self.row)
+        failed = zip(subject.failed_uri_F, subject.failed_label_F.tolist(), strict=True)
+        self.failed = {name: label for uri, label in failed if (name := key(uri)) not in self.row}
+        """Whose picture each is that gave no face."""
 
     def pairs(self, lines: Sequence[_Line], folds: bool, place: str) -> Listed:
         """Return the pairs that are listed."""
@@ -192,19 +190,28 @@ class _Match:
                 f"none of the {len(lines):,} pairs of {place} can be compared in {self.subject.given}{example}"
             )
         lost = [line for line in known if line.a not in self.row or line.b not in self.row]
-        genuine = sum(line.same for line in lost)
         found = Pairs(
             a_L=np.array([self.row[line.a] for line in apart], np.int64),
             b_L=np.array([self.row[line.b] for line in apart], np.int64),
             same_L=np.array([line.same for line in apart], bool),
+            fold_L=np.array([line.fold for line in apart], np.int64) if folds else None,
+            lost=Lost(
+                person_X2=np.array([[self._person(line.a), self._person(line.b)] for line in lost], np.int64).reshape(
+                    -1, 2
+                ),
+                same_X=np.array([line.same for line in lost], bool),
+            ),
         )
         return Listed(
             pairs=found,
-            fold_L=np.array([line.fold for line in apart], np.int64) if folds else None,
-            failed=(genuine, len(lost) - genuine),
             pictures=(len(names) - len(unknown), sum(name in self.failed for name in names)),
             remarks=tuple(self._remarks(lines, unknown, len(lines) - len(known), len(here) - len(apart), found)),
         )
+
+    def _person(self, name: str) -> int:
+        """Return whose a picture is, whether it gave a face or not."""
+        row = self.row.get(name)
+        return self.failed[name] if row is None else int(self.subject.label_N[row])
 
     def _remarks(
         self, lines: Sequence[_Line], unknown: Sequence[str], left_out: int, selves: int, found: Pairs

@@ -6,15 +6,18 @@ that each unit of people was drawn, a share of pairs is drawn as
     FNMR* = sum_u w_u misses_u / sum_u w_u genuine_u
     FMR*  = (sum_u w_u matches_uu + sum_u<v w_u w_v matches_uv) / (the same of all impostor pairs)
 
-so the pairs are counted once, between units, and never compared again. A unit is a person; where there are more people
-than ``units_for`` has room for, it is a random group of people, which are drawn together. Such intervals are too wide
-rather than too narrow where single pairs, not people, make the errors: at most by the square root of three.
+so the pairs are counted once, between units, and never compared again. Two copies of one person are not compared with
+each other: such pairs are neither of one person seen twice nor of different people.
+
+A unit is a person; where there are more people than ``units_for`` has room for, it is a random group of people, which
+are drawn together. Such intervals are too wide rather than too narrow where single pairs, not people, make the errors:
+at most by the square root of three.
 
 Source:
     A. B. Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2), 2007; for pairs of one set of people,
     T. A. B. Snijders and S. P. Borgatti, "Non-parametric standard errors and tests for network statistics", 1999.
 
-Shape key: U units, L levels of similarity, T = L - 1 thresholds, R draws.
+Shape key: U units, R draws.
 """
 
 import hashlib
@@ -27,21 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omokage.errors import ConfigError, DatasetError
-from omokage.evaluate import pairs
 from omokage.evaluate.interval import Interval
-from omokage.evaluate.sweep import THRESHOLDS, ByUnit, Levels, sweep
-from omokage.evaluate.verification import Verification, fmr_name, tar_name, threshold_name
 
 ROOM: Final = 20_000_000
 """Counts between units that are held."""
-
-SPREAD: Final = (1 / 8, 1 / 4, 1 / 2, 2 / 3, 1, 3 / 2, 2, 4)
-"""Times an operating point's rate: where the thresholds lie that a draw chooses from."""
-
-FNMR: Final = 0.01
-"""Share of genuine pairs below the similarity under which two faces are said not to match."""
-
-MISSED: Final = "threshold_at_fnmr_1e-2"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,47 +90,6 @@ class Intervals:
         return "\n".join([head, *(f"{name}: {interval.text()}" for name, interval in self.figures.items())])
 
 
-def intervals(
-    embedding_NE: Any,
-    label_N: Any,
-    found: Verification,
-    config: BootstrapConfig | None = None,
-    threads: int | None = None,
-) -> Intervals:
-    """Return the intervals of what ``verification`` found in the same faces.
-
-    Figures: ``auc``, ``eer``, and for every rate that the data show ``tar_at_fmr_…`` and ``threshold_at_fmr_…``, for
-    which each draw chooses its own threshold, and ``fmr_at_threshold_of_…`` at the one that was found;
-    ``threshold_at_fnmr_1e-2``, the highest at which so few genuine pairs at most do not match, nearly.
-
-    Raises:
-        DatasetError: These are other faces, or faces that cannot be compared.
-    """
-    config = config or BootstrapConfig()
-    faces = pairs.by_person(embedding_NE, label_N)
-    people = int(faces.person_N[-1]) + 1
-    if (len(faces.person_N), people) != (found.faces, found.people):
-        raise DatasetError(f"the figures are of {found.faces:,} faces of {found.people:,} people; these are others")
-    levels = Levels(_thresholds(found))
-    # as many for every evaluation of these people, so that draws can be paired
-    unit_P = units_for(people, room(THRESHOLDS + 1), config.seed)
-    order_N = np.argsort(unit_P[faces.person_N], kind="stable")
-    counts = ByUnit(unit_P[faces.person_N][order_N], len(levels))
-    vector_NE, person_N = faces.vector_NE[order_N], faces.person_N[order_N]
-    del faces  # as large as the embeddings themselves
-    sweep(vector_NE, person_N, levels, [counts], threads)
-    drawn = _Drawn(counts, levels, draw(len(counts.genuine_UL), config))
-    draws, values = drawn.figures(found)
-    return Intervals(
-        people=people,
-        units=len(counts.genuine_UL),
-        config=config,
-        key=key_of(np.unique(np.asarray(label_N)).tolist(), config),
-        figures={name: interval(value, draws[name], config) for name, value in values.items()},
-        draws=draws,
-    )
-
-
 def units_for(people: int, most: int, seed: int) -> NDArray[np.int64]:
     """Return the unit of every person: a unit each, or random groups of equal size. Shape (people,)."""
     if people <= most:
@@ -190,93 +141,6 @@ def paired(a: Intervals, b: Intervals) -> dict[str, Interval]:
         name: interval(b.figures[name].value - a.figures[name].value, b.draws[name] - a.draws[name], a.config)
         for name in both
     }
-
-
-class _Drawn:
-    """Rates at every threshold, from the highest down, in every draw; the first row is of the faces as they are."""
-
-    def __init__(self, counts: ByUnit, levels: Levels, weight_RU: NDArray[np.float32]) -> None:
-        self.threshold_T = levels.threshold_T
-        weight_RU = np.concatenate([np.ones((1, weight_RU.shape[1]), np.float32), weight_RU])
-        impostor_RL = np.stack([among(weight_RU, counts.impostor_UUL[..., level]) for level in range(len(levels))], 1)
-        genuine_RL = weight_RU.astype(np.float64) @ counts.genuine_UL
-        with np.errstate(invalid="ignore", divide="ignore"):  # a draw may have no pair of one person
-            self.fmr_RT = np.cumsum(impostor_RL, 1)[:, :-1] / impostor_RL.sum(1, keepdims=True)
-            self.tar_RT = np.cumsum(genuine_RL, 1)[:, :-1] / genuine_RL.sum(1, keepdims=True)
-
-    def figures(self, found: Verification) -> tuple[dict[str, NDArray[np.float64]], dict[str, float]]:
-        """Return the draws of every figure, moved by what the coarse thresholds make of the figure, and the figures."""
-        drawn = {"auc": self._auc(), "eer": self._eer(), MISSED: self._missed()}
-        for point in found.points:
-            if point.tar is None or point.threshold is None:
-                continue
-            drawn[tar_name(point.fmr)] = self._read(point.fmr, self.tar_RT)
-            drawn[threshold_name(point.fmr)] = self._read(
-                point.fmr, np.broadcast_to(self.threshold_T, self.fmr_RT.shape)
-            )
-            at = int(np.searchsorted(-self.threshold_T, -point.threshold))
-            drawn[fmr_name(point.fmr)] = self.fmr_RT[:, at]
-        values = {**_values(found), MISSED: float(drawn[MISSED][0])}
-        moved = {name: draw_R[1:] + (values[name] - draw_R[0]) for name, draw_R in drawn.items()}
-        free = {name for name in moved if name.startswith("threshold")}
-        return {name: draw_R if name in free else np.clip(draw_R, 0, 1) for name, draw_R in moved.items()}, values
-
-    def _read(self, fmr: float, y_RT: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return y where the false match rate is as asked for, on straight lines over the rate's logarithm."""
-        tiny = fmr / 100
-        rows = zip(np.log(np.maximum(self.fmr_RT, tiny)), y_RT, strict=True)
-        # where several thresholds have one rate the lowest of them counts
-        return np.array([np.interp(np.log(fmr), x_T[keep], y_T[keep]) for x_T, y_T in rows for keep in [_last(x_T)]])
-
-    def _missed(self) -> NDArray[np.float64]:
-        """Return the highest threshold that ``FNMR`` of genuine pairs at most do not reach; -1 where none is."""
-        reach_RT = self.tar_RT >= 1 - FNMR - 1e-12
-        found_R: NDArray[np.float64] = np.where(reach_RT.any(1), self.threshold_T[reach_RT.argmax(1)], -1.0)
-        return found_R
-
-    def _auc(self) -> NDArray[np.float64]:
-        zero_R1, one_R1 = np.zeros((len(self.fmr_RT), 1)), np.ones((len(self.fmr_RT), 1))
-        fmr_RT = np.concatenate([zero_R1, self.fmr_RT, one_R1], 1)
-        tar_RT = np.concatenate([zero_R1, self.tar_RT, one_R1], 1)
-        auc_R: NDArray[np.float64] = np.trapezoid(tar_RT, fmr_RT, axis=1)
-        return auc_R
-
-    def _eer(self) -> NDArray[np.float64]:
-        """Return where FMR + TAR = 1, which rises along the thresholds from 0 to 2."""
-        rows = zip(self.fmr_RT, self.tar_RT, strict=True)
-        return np.array([np.interp(1, [0, *(x_T + y_T), 2], [0, *x_T, 1]) for x_T, y_T in rows])
-
-
-def _last(x_T: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which of rising values are the last of their kind."""
-    return np.append(x_T[1:] > x_T[:-1], True)
-
-
-def _values(found: Verification) -> dict[str, float]:
-    """Return the figures that get an interval."""
-    values = {"auc": found.auc, "eer": found.eer}
-    for point in found.points:
-        if point.tar is not None and point.threshold is not None and point.counted_fmr is not None:
-            values[tar_name(point.fmr)] = point.tar
-            values[threshold_name(point.fmr)] = point.threshold
-            values[fmr_name(point.fmr)] = point.counted_fmr
-    return values
-
-
-def _thresholds(found: Verification) -> NDArray[np.float64]:
-    """Return thresholds that the figures can be read from, the found ones among them."""
-    points = [point for point in found.points if point.threshold is not None]
-    own = {found.eer_threshold, *(point.threshold for point in points if point.threshold is not None)}
-    threshold_K, fmr_K, tar_K = np.array(found.roc).T
-    wanted = [fmr_K.searchsorted(np.multiply(SPREAD, point.fmr)) for point in points]
-    wanted += [fmr_K.searchsorted(found.eer * np.array([0.5, 0.7, 0.85, 1, 1.2, 1.5, 2]))]
-    wanted += [tar_K.searchsorted(1 - FNMR * np.linspace(0.2, 2, 19))]
-    wanted += [fmr_K.searchsorted(np.linspace(0, 1, 20)), tar_K.searchsorted(np.linspace(0, 1, 20))]
-    at = np.unique(np.minimum(np.concatenate(wanted), len(fmr_K) - 1))
-    rest = np.setdiff1d(threshold_K[at], list(own))
-    left = THRESHOLDS - len(own)
-    rest = rest[:: max(1, -(-len(rest) // left))]
-    return np.array([*own, *rest])
 
 
 def key_of(people: Sequence[Any], config: BootstrapConfig) -> str:

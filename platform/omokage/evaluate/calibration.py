@@ -27,8 +27,9 @@ from sklearn.linear_model import LogisticRegression
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate import folds
 from omokage.evaluate.answer import Calibration, Likelihood
-from omokage.evaluate.bootstrap import MISSED, BootstrapConfig, intervals
+from omokage.evaluate.bootstrap import BootstrapConfig
 from omokage.evaluate.pairs import HALF, Steps
+from omokage.evaluate.redrawn import MISSED, Found, intervals
 from omokage.evaluate.verification import SHOWN, fmr_name, tar_name, threshold_name, verification
 
 COARSE: Final = 1 << 11
@@ -71,7 +72,7 @@ def calibrate(
             f"no pair of one person matches at an FMR of {fmr:g} (AUC {found.auc:.3f}): such vectors have no "
             "threshold; ask for a higher rate, or look at the dataset and its encoder"
         )
-    told = intervals(embedding_NE, label_N, found, bootstrap, threads).figures
+    told = intervals(embedding_NE, label_N, Found(found), bootstrap, threads).figures
     threshold = told[threshold_name(fmr)]
     likelihood, withheld = _offered(embedding_NE, label_N, found.people, bootstrap or BootstrapConfig(), threads)
     return Calibration(

@@ -6,6 +6,8 @@ pairs of different people do not match either.
 Source:
     ISO/IEC 19795-1: failure to acquire, FRR = FTA + FNMR (1 - FTA) and FAR = FMR (1 - FTA), here counted by pair, since
     failures of one person come together.
+
+Shape key: A pictures, failed ones too, F failed ones, U units of people drawn together, R draws.
 """
 
 import json
@@ -13,9 +15,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from omokage.evaluate.pairs import possible
-from omokage.evaluate.verification import Verification
+from omokage.evaluate.verification import Verification, tar_name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,3 +90,40 @@ def with_failures(found: Verification, label_N: Any, failed_label_F: Any) -> Fai
         impostor=impostor,
         points=tuple(points),
     )
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Pairs of pictures, failed ones too, in every draw of people."""
+
+    genuine_R: NDArray[np.float64]
+    impostor_R: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, unit_P: NDArray[np.int64], person_A: NDArray[np.int64], weight_RU: NDArray[np.float32]) -> "Tried":
+        """Return how many pairs there are; copies of a unit that is drawn several times make none with each other.
+
+        Args:
+            unit_P: Of every person, also of those none of whose pictures gave a face.
+            person_A: Whose picture each is.
+            weight_RU: How often each unit is drawn.
+        """
+        size_P = np.bincount(person_A, minlength=len(unit_P)).astype(np.float64)
+        units = weight_RU.shape[1]
+        size_U = np.bincount(unit_P, size_P, units)
+        genuine_U = np.bincount(unit_P, size_P * (size_P - 1) / 2, units)
+        within_U = size_U * (size_U - 1) / 2 - genuine_U
+        often_RU = weight_RU.astype(np.float64)
+        genuine_R: NDArray[np.float64] = often_RU @ genuine_U
+        between_R: NDArray[np.float64] = ((often_RU @ size_U) ** 2 - often_RU**2 @ size_U**2) / 2
+        return cls(genuine_R, between_R + often_RU @ within_U)
+
+
+def frr_name(fmr: float) -> str:
+    """Return the name of the false reject rate, failures counted, at a false match rate: ``frr_at_fmr_1e-3``."""
+    return tar_name(fmr).replace("tar", "frr")
+
+
+def far_name(fmr: float) -> str:
+    """Return the name of the false accept rate of such a threshold: ``far_at_threshold_of_fmr_1e-3``."""
+    return tar_name(fmr).replace("tar_at", "far_at_threshold_of")

@@ -126,7 +126,20 @@ def by_people(
     if folds < 2:
         raise ConfigError(f"cross-validation needs at least 2 folds, got {folds}")
     faces = pairs.by_person(embedding_NE, label_N)
-    size_P = np.bincount(faces.person_N)
+    fold_N = of_people(label_N, folds, seed)[faces.row_N]
+    parts = [np.flatnonzero(fold_N == fold) for fold in range(int(fold_N.max()) + 1)]
+    by_cell = sum(len(part) ** 2 / 2 for part in parts) <= FINE
+    return [_within(faces.vector_NE[part], faces.person_N[part], by_cell, threads) for part in parts]
+
+
+def of_people(label_N: Any, folds: int = FOLDS, seed: int = 0) -> NDArray[np.int64]:
+    """Return the random group of people that each face is in, as ``by_people`` parts them. Shape (N,).
+
+    Raises:
+        DatasetError: Fewer than two people have two faces.
+    """
+    person_N = np.unique(np.asarray(label_N), return_inverse=True)[1]
+    size_P = np.bincount(person_N)
     several = int((size_P > 1).sum())
     # a fold needs two people for a pair of different people
     folds = min(folds, several, len(size_P) // 2)
@@ -136,9 +149,8 @@ def by_people(
     order_P = order_P[np.argsort(size_P[order_P] < 2, kind="stable")]
     fold_P = np.empty(len(size_P), np.int64)
     fold_P[order_P] = np.arange(len(size_P)) % folds
-    parts = [np.flatnonzero(fold_P[faces.person_N] == fold) for fold in range(folds)]
-    by_cell = sum(len(part) ** 2 / 2 for part in parts) <= FINE
-    return [_within(faces.vector_NE[part], faces.person_N[part], by_cell, threads) for part in parts]
+    fold_N: NDArray[np.int64] = fold_P[person_N]
+    return fold_N
 
 
 def cross_validated(folds: Sequence[Steps], fmrs: Sequence[float] = FMRS, prevalence: float | None = None) -> Folds:

@@ -3,7 +3,7 @@
 Of all pairs of a dataset one in thousands is of one person: precision there says how many of the pairs that match are
 right. It falls with the share of pairs that are of one person, so the share is told, and can be set.
 
-Shape key: K steps of similarity from the highest down.
+Shape key: K steps of similarity from the highest down, X draws of people.
 """
 
 import json
@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate.pairs import Steps, edge
@@ -67,8 +68,7 @@ def precision_recall(steps: Steps, prevalence: float | None = None) -> Precision
     if not 0 < share < 1:
         raise ConfigError(f"prevalence must lie between 0 and 1, got {prevalence}")
     recall_K, fmr_K = np.cumsum(steps.genuine_K) / genuine, np.cumsum(steps.impostor_K) / impostor
-    precision_K = share * recall_K / (share * recall_K + (1 - share) * fmr_K)
-    f1_K = 2 * precision_K * recall_K / np.maximum(precision_K + recall_K, 1e-300)
+    precision_K, f1_K = _precise(recall_K, fmr_K, share)
     best = int(np.argmax(f1_K))
     threshold_K = edge(steps.low_K)
     part = CURVE // 2
@@ -85,3 +85,26 @@ def precision_recall(steps: Steps, prevalence: float | None = None) -> Precision
         best_f1_threshold=float(threshold_K[best]),
         curve=tuple(rows),
     )
+
+
+def averages(
+    recall_XK: NDArray[np.float64], fmr_XK: NDArray[np.float64], share_X: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return average precision and the best F1 of each draw.
+
+    Args:
+        recall_XK: Share of pairs of one person down to each step, 1 at the last.
+        fmr_XK: Share of pairs of different people, likewise.
+        share_X: Prevalence, in (0, 1).
+    """
+    precision_XK, f1_XK = _precise(recall_XK, fmr_XK, share_X[:, None])
+    return np.sum(np.diff(recall_XK, axis=1, prepend=0) * precision_XK, 1), f1_XK.max(1)
+
+
+def _precise(
+    recall_XK: NDArray[np.float64], fmr_XK: NDArray[np.float64], share: float | NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return precision and F1 at every step; 0 where no pair matches yet."""
+    right_XK = share * recall_XK
+    precision_XK = right_XK / np.maximum(right_XK + (1 - share) * fmr_XK, 1e-300)
+    return precision_XK, 2 * precision_XK * recall_XK / np.maximum(precision_XK + recall_XK, 1e-300)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from omokage.errors import ConfigError
-from omokage.evaluate.bootstrap import intervals
 from omokage.evaluate.pairs import possible
+from omokage.evaluate.redrawn import Found, intervals
 from omokage.evaluate.verification import FMRS, Verification, can_show, tar_name, verification
 from omokage.train import gather, ranks
 from omokage.train.learner import Learner
@@ -68,7 +68,7 @@ class Judged:
     def sure(self, threads: int) -> dict[str, Any]:
         """Return the figures, and under ``INTERVALS`` how far they can be trusted (``Intervals``), as plain values."""
         found = Verification.from_plain(self.figures)
-        drawn = intervals(self.embedding_NE.numpy(), self.label_N.numpy(), found, threads=threads)
+        drawn = intervals(self.embedding_NE.numpy(), self.label_N.numpy(), Found(found), threads=threads)
         return self.figures | {INTERVALS: json.loads(drawn.json())}
 
 
