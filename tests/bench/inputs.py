@@ -1,10 +1,12 @@
 """What the benchmarks run over: made once, kept in the user's cache folder, named by what decides them."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
+from tests.crowd import Crowd
 
 from omokage.synth import draw
 from omokage.synth.draw import DrawConfig
@@ -70,3 +72,14 @@ def _made(name: str, contents: Iterator[tuple[str, bytes]]) -> Path:
         file.write_bytes(data)
     part.rename(out)  # so that what stands there is whole
     return out
+
+
+def crowd(made: Crowd) -> Path:
+    """Return the dataset of a crowd, made once and kept."""
+    place = folder() / f"crowd-{made.folders}x{made.faces}x{made.dim}"
+    if not (place / "whole").exists():
+        shutil.rmtree(place, ignore_errors=True)
+        sys.stderr.write(f"  making {place.name}\n")
+        made.write(str(place / "data"))
+        (place / "whole").touch()
+    return place / "data"
