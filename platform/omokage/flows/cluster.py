@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import ray
 import ray.data
@@ -18,6 +18,12 @@ from omokage.errors import ConfigError
 from omokage.vision.silence import hushed
 
 MEGABYTE = 1 << 20
+
+UNWATCHED: Final = {"enable_metrics_collection": False, "event_stats": False, "task_events_report_interval_ms": 0}
+"""Settings of a cluster that nobody watches: no counters are kept for a dashboard, nor what became of each task."""
+
+REPORTER: Final = "REPORTER_UPDATE_INTERVAL_MS"
+"""How often Ray's helper for dashboards, without which no node starts, looks at every process of the machine."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +63,8 @@ def connected(config: ClusterConfig, environ: Mapping[str, str] | None = None) -
     with hushed():
         if config.address == "local":
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one into the home folder
-            with _no_reporter():
+            os.environ.setdefault(REPORTER, "60000")
+            with _few_helpers():
                 ray.init(
                     address="local",
                     num_cpus=config.cpus,
@@ -65,6 +72,7 @@ def connected(config: ClusterConfig, environ: Mapping[str, str] | None = None) -
                     object_store_memory=(config.object_store_mb or 1024) * MEGABYTE,
                     include_dashboard=False,
                     _node_ip_address="127.0.0.1",
+                    _system_config=UNWATCHED,
                     **quiet,
                 )
         else:
@@ -84,18 +92,22 @@ def _stop(*_: object) -> None:
 
 
 @contextmanager
-def _no_reporter() -> Iterator[None]:
-    """Keep Ray from starting its web server's process while the block runs.
+def _few_helpers() -> Iterator[None]:
+    """Keep Ray from starting processes that nobody asks anything of on one machine, while the block runs.
 
-    Without a dashboard that process has one duty, usage reports; and even when they are off, it asks the
-    addresses where clouds tell a machine about itself (seen in 2.60). No setting leaves it out.
+    The web server's process, which without a dashboard has one duty, usage reports; and even when they are off, it asks
+    the addresses where clouds tell a machine about itself (seen in 2.60). What sends workers' logs to us, who do not
+    want them, looks at every log ten times a second. What asks a cloud for more machines has none to ask. No setting
+    leaves any of them out.
     """
-    start = Node.start_api_server
-    Node.start_api_server = lambda *_, **__: None  # type: ignore[method-assign]
+    starts = {name: getattr(Node, name) for name in ("start_api_server", "start_log_monitor", "start_monitor")}
+    for name in starts:
+        setattr(Node, name, lambda *_, **__: None)
     try:
         yield
     finally:
-        Node.start_api_server = start  # type: ignore[method-assign]
+        for name, start in starts.items():
+            setattr(Node, name, start)
 
 
 def capacity(config: ClusterConfig) -> tuple[float, float]:

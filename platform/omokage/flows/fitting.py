@@ -15,6 +15,8 @@ import ray
 import ray.train
 import torch
 from ray.train.torch import get_device
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2.torch.torch_trainer import TorchTrainer
 
@@ -29,7 +31,15 @@ from omokage.train.loop import train as teach
 from omokage.train.outcome import Outcome
 from omokage.train.run import Run
 
-POLL_SECONDS: Final = 0.3
+POLL_SECONDS: Final = 0.5
+
+UNASKED: Final = (DatasetsCallback, PlacementGroupCleanerCallback)
+"""Of Ray Train: an actor that deals out Ray Data, which we do not train on, and one that asks each second whether the
+controller lives, to give back its workers' places, which the end of our command does. Any actor wakes a hundred times a
+second, and takes half a per cent of a core."""
+
+WATCHER: Final = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
+"""Another actor: it hears of machines that are about to be taken away, and only tells so."""
 
 WAITS_FOR_RESOURCES: Final = 10
 """How often Ray Train asks for workers, a minute each, where others use the cluster."""
@@ -71,7 +81,8 @@ def fit(
         "board": board,
     }
     with scratch() as place:
-        trainer = TorchTrainer(
+        os.environ.setdefault(WATCHER, "0")
+        trainer = _Trainer(
             _work,
             train_loop_config=given,
             scaling_config=ScalingConfig(
@@ -88,6 +99,14 @@ def fit(
 
 def _resources(where: Placing) -> dict[str, float]:
     return {"CPU": float(where.cpus)} | ({"GPU": 1.0} if where.gpu else {})
+
+
+class _Trainer(TorchTrainer):
+    """Starts no more than we use."""
+
+    def _create_default_callbacks(self) -> list[Any]:
+        made: list[Any] = super()._create_default_callbacks()
+        return [each for each in made if not isinstance(each, UNASKED)]
 
 
 class _Fit(threading.Thread):
