@@ -12,19 +12,21 @@ import json
 import shutil
 import statistics
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.bench import inputs, watch
 from tests.bench.figures import Figure, measure, say
-from tests.bench.train_peers import rates
+from tests.bench.train_peers import SIDE, rates
 
 from omokage.train import heap
 from omokage.train.run import CONFIG, HEAD, SPLIT, START
 
 VERB = ("-c", "from omokage.cli import main; main()")
+
+LOOK = 5.0
+"""Seconds between two looks at what runs: each takes milliseconds of the cores that are measured."""
 
 BEGUN = (CONFIG, HEAD, SPLIT, START)
 """Files of a training that has begun and taken no step."""
@@ -34,11 +36,11 @@ BEGUN = (CONFIG, HEAD, SPLIT, START)
 class Size:
     """How much is measured."""
 
-    people: int = 24
+    people: int = 64
     pictures: int = 16
-    epochs: int = 4
+    epochs: int = 2
     steps: int = 8
-    rounds: int = 2
+    rounds: int = 3
     drawn: tuple[int, int] = (80, 30)
     """People, and pictures of each, of whom three quarters train and one quarter is judged."""
     unseen_epochs: int = 16
@@ -78,7 +80,7 @@ augment.strength = { uniform = [0.0, 2.0] }
 
 def omokage(*words: str, seconds: float = 1800) -> tuple[dict[str, Any], watch.Seen]:
     """Return the report of a verb, and what it used."""
-    seen = watch.run(watch.python(*VERB, *words, "--json"), seconds=seconds)
+    seen = watch.run(watch.python(*VERB, *words, "--json"), every=LOOK, seconds=seconds)
     report: dict[str, Any] = json.loads(seen.output)
     return report, seen
 
@@ -87,7 +89,7 @@ def peer(way: str, where: Path, steps: int = 0) -> dict[str, Any]:
     """Return what a peer reports. Those that are our own steps keep their memory as our workers do."""
     environ = {} if way == "plain" else heap.KEPT
     command = watch.python("-m", "tests.bench.train_peers", way, str(where), str(steps))
-    found: dict[str, Any] = json.loads(watch.run(command, environ=environ).output)
+    found: dict[str, Any] = json.loads(watch.run(command, every=LOOK, environ=environ).output)
     return found
 
 
@@ -117,45 +119,50 @@ def again(run: Path, place: Path) -> Path:
 
 
 def speed(size: Size) -> list[Figure]:
-    """Measure images a second of the default network at 224 px: ours, in memory, without Ray, and a plain loop."""
+    """Measure images a second of the default network at its own size: ours, in memory, without Ray, and a plain loop.
+
+    Each round starts ours and its peers one after the other, and what counts is the median of the rounds' ratios: a
+    machine that is slower for minutes is so for all of a round.
+    """
     data = dataset(size.people, size.pictures)
-    found: dict[str, list[float]] = {name: [] for name in ("ours", "memory", "bare", "plain")}
+    found: dict[str, list[float]] = {name: [] for name in ("ours", "memory", "bare")}
     notes = []
     with tempfile.TemporaryDirectory() as folder:
         omokage("export", "imagefolder", str(data), f"{folder}/chips")
         (Path(folder) / "chips/omokage.parquet").unlink()
+        plain = peer("plain", Path(folder) / "chips", size.steps)["rate"]
+        say(f"  plain: {plain:.2f} images/s")
         for number in range(size.rounds):
             run = Path(folder) / f"run{number}"
-            words = ("--from-scratch", "--epochs", str(size.epochs), "--val-share", "0", "--test-share", "0")
-            report, seen = train(data, run, *words)
-            measured: dict[str, Callable[[], float]] = {
-                "ours": lambda run=run: statistics.median(rates(run)),  # type: ignore[misc]
-                "memory": lambda run=run: peer("memory", run, size.steps)["rate"],  # type: ignore[misc]
-                "bare": lambda run=run, number=number: statistics.median(  # type: ignore[misc]
-                    peer("bare", again(run, Path(folder) / f"bare{number}"))["rates"]
-                ),
-                "plain": lambda: peer("plain", Path(folder) / "chips", size.steps)["rate"],
+            words = ("--from-scratch", "--input-size", str(SIDE), "--epochs", str(size.epochs))
+            report, seen = train(data, run, *words, "--val-share", "0", "--test-share", "0")
+            measured = {
+                "ours": statistics.median(rates(run)),
+                "memory": statistics.median(peer("memory", run)["rates"]),
+                "bare": statistics.median(peer("bare", again(run, Path(folder) / f"bare{number}"))["rates"]),
             }
-            for name, measures in measured.items():
-                found[name].append(measures())
-                say(f"  {name}: {found[name][-1]:.2f} images/s")
+            for name, rate in measured.items():
+                found[name].append(rate)
             notes.append(
                 f"round {number + 1}: "
-                + ", ".join(f"{name} {each[-1]:.2f}" for name, each in found.items())
+                + ", ".join(f"{name} {rate:.2f}" for name, rate in measured.items())
                 + f" images/s; waiting {report['waiting']:.2%}, start-up {report['start_seconds']:.1f} s, "
                 f"whole command {seen.seconds:.0f} s"
             )
-    rate = {name: statistics.median(each) for name, each in found.items()}
-    what = f"{report['backbone']} at 224 px, batches of 64, {report['precision']}: images/s"
+            say(f"  {notes[-1]}")
+    found["plain"] = [plain] * size.rounds
+    what = f"{report['backbone']} at {SIDE} px, batches of 64, {report['precision']}: images/s"
 
     def beside(other: str, words: str, least: float) -> Figure:
+        ratios = [ours / its for ours, its in zip(found["ours"], found[other], strict=True)]
+        spread = f"{other}: ratios of the rounds {', '.join(f'{ratio:.3f}' for ratio in ratios)}"
         return Figure(
             what=f"{what}, {words}",
-            peer=f"{rate[other]:.2f}",
-            ours=f"{rate['ours']:.2f}",
-            ratio=rate["ours"] / rate[other],
+            peer=f"{statistics.median(found[other]):.2f}",
+            ours=f"{statistics.median(found['ours']):.2f}",
+            ratio=statistics.median(ratios),
             least=least,
-            notes=tuple(notes) if other == "memory" else (),
+            notes=(*(notes if other == "memory" else ()), *((spread,) if other != "plain" else ())),
         )
 
     return [
