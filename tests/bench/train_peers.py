@@ -8,6 +8,8 @@
 - ``bare RUN``: our whole loop, called as a function: no Ray.
 - ``judge RUN``: how well the last model of a training tells its test part apart, and the network that it started from,
   and the encoder of the dataset.
+- ``gain SEARCH NUMBER``: how well the best models of a search's base settings and of a trial tell its test part apart,
+  whom no trial has seen, and the difference.
 
 RUN is the folder of a training that ``omokage train`` has begun or ended.
 """
@@ -17,6 +19,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +46,9 @@ from omokage.train.model import Embedder
 from omokage.train.run import Run
 from omokage.train.split import labels
 from omokage.train.state import loaded
+from omokage.train.trained import load
+from omokage.train.tuned import Search
+from omokage.train.validate import INTERVALS, Judged, difference
 
 BACKBONE = "tf_efficientnetv2_b0"
 SIDE, DIM, BATCH, OF_EACH = 192, 512, 64, 4
@@ -149,6 +155,33 @@ def judge(where: str, steps: int) -> dict[str, Any]:
     return found
 
 
+def gain(where: str, number: int) -> dict[str, Any]:
+    """Return what a trial has more than the base settings on people whom the search has not looked at."""
+    search = Search.at(where)
+    sure: dict[int, dict[str, Any]] = {}
+    for each in (0, number):
+        lesson, network = _lesson(search.place(each)), load(search.place(each)).embedder
+        test_N, people = labels(lesson.table, "test")
+        row_N = np.flatnonzero(test_N >= 0)
+        loader = Loader(lesson.chips, test_N, network.input.size, THREADS)
+        embedding_NE, label_N = torch.cat(list(_embedded(network, loader, row_N))), test_N[row_N]
+        found = verification(embedding_NE.numpy(), label_N)
+        judged = Judged(
+            metrics=found.metrics(),
+            figures=asdict(found),
+            embedding_NE=embedding_NE,
+            label_N=torch.from_numpy(label_N),
+        )
+        sure[each] = judged.sure(THREADS)
+    more = {name: difference(sure[0], sure[number], name) for name in judged.metrics}
+    return {
+        "people": len(people),
+        "base": {name: sure[0][INTERVALS]["figures"][name]["value"] for name in judged.metrics},
+        "best": {name: sure[number][INTERVALS]["figures"][name]["value"] for name in judged.metrics},
+        "gain": {name: each and asdict(each) for name, each in more.items()},
+    }
+
+
 def _figures(found: Verification) -> dict[str, float | None]:
     return {"auc": found.auc, "eer": found.eer, "tar": found.tar_at(1e-2)}
 
@@ -170,7 +203,13 @@ def _rate(times: list[float], size: int) -> dict[str, Any]:
     return {"rate": size * len(steps) / float(steps.sum()), "median": size / statistics.median(steps.tolist())}
 
 
-WAYS: dict[str, Callable[[str, int], dict[str, Any]]] = {"plain": plain, "memory": memory, "bare": bare, "judge": judge}
+WAYS: dict[str, Callable[[str, int], dict[str, Any]]] = {
+    "plain": plain,
+    "memory": memory,
+    "bare": bare,
+    "judge": judge,
+    "gain": gain,
+}
 
 
 def main() -> None:

@@ -115,14 +115,14 @@ def told(asha: Asha, number: int, goods: list[float]) -> int:
 def test_the_worse_are_stopped_and_the_base_never() -> None:
     asha = Asha(9, ())
     assert told(asha, 1, [0.9] * 9) == 9
-    assert told(asha, 2, [0.1] * 9) == 2  # never after the first epoch
+    assert told(asha, 2, [0.1] * 9) == 3  # not while it warms up
     assert told(asha, 3, [0.95] * 9) == 9
     assert told(asha, 0, [0.0] * 9) == 9
 
 
 def test_a_search_that_is_taken_up_stops_as_it_would_have() -> None:
-    known = [ended(1, {"optim.lr": 0.1}, *[0.9] * 9), ended(2, {"optim.lr": 0.2}, 0.8, 0.8)]
-    assert told(Asha(9, known), 3, [0.1] * 9) == 2
+    known = [ended(1, {"optim.lr": 0.1}, *[0.9] * 9), ended(2, {"optim.lr": 0.2}, 0.8, 0.8, 0.8)]
+    assert told(Asha(9, known), 3, [0.1] * 9) == 3
     assert told(Asha(9, ()), 3, [0.1] * 9) == 9  # nothing to compare with
 
 

@@ -37,9 +37,9 @@ def test_every_kind_is_drawn_within_its_ends(tmp_path: Path) -> None:
     rest = points[1:]
     assert len(rest) == 399 and len({str(point) for point in rest}) == 399
     drawn = {name: [point[name] for point in rest if name in point] for name in found.ranges}
-    assert all(160 < len(values) < 270 for values in drawn.values())  # about half keep what the base says
+    assert all(110 < len(values) < 270 for values in drawn.values())  # half keep what the base says, or draw it
     assert Counter(drawn["model.dim"]).keys() == {64, 128}
-    assert set(drawn["batches.pictures"]) == {2, 3, 4, 5}
+    assert set(drawn["batches.pictures"]) == {2, 3, 5}  # the base has 4
     rates = sorted(drawn["optim.lr"])
     assert rates[0] >= 1e-4 and rates[-1] <= 1e-2
     assert 6e-4 < math.exp(sum(map(math.log, rates)) / len(rates)) < 1.6e-3  # even over magnitudes, not over values

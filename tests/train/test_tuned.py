@@ -6,7 +6,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from finished import judged
 from omokage.errors import ConfigError, DatasetError
+from omokage.train.loop import BEST_FIGURES
 from omokage.train.run import METRICS
 from omokage.train.tuned import Search, TrialLine, TuneReport
 
@@ -123,6 +125,15 @@ def test_a_search_has_ended_when_it_has_so_many_trials(tmp_path: Path) -> None:
     assert found.report(3) is not None and found.report(4) is None
 
 
+def test_the_gain_is_that_on_the_same_people(tmp_path: Path) -> None:
+    found = search(tmp_path / "out")
+    assert found.gain(1, "auc") is None  # there are no figures
+    for number in (0, 1):
+        found.run(number).folder.write(BEST_FIGURES, json.dumps(judged().sure(1)).encode())
+    assert found.gain(1, "auc") == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert found.gain(0, "auc") is None  # the best is the base
+
+
 def test_a_report_says_honestly_whether_the_base_was_beaten(tmp_path: Path) -> None:
     found = search(tmp_path / "out")
     found.lines = [ended(0, 0.5), ended(1, 0.75), TrialLine(number=2, point={}, status="failed", why="no memory")]
@@ -133,5 +144,10 @@ def test_a_report_says_honestly_whether_the_base_was_beaten(tmp_path: Path) -> N
     text = TuneReport(**given, better=True).text()
     assert "Best auc: 0.7500, better than the base settings' 0.5000" in text
     assert "flattered" in text and "Trial 2 failed: no memory" in text and "--config /o/best.toml" in text
+    gain = {"value": 0.25, "low": 0.125, "high": 0.375}
+    text = TuneReport(**given, better=True, gain=gain).text()
+    assert "base settings' 0.5000 by +0.2500 (+0.1250 to +0.3750 with other people)\n" in text
+    text = TuneReport(**given, better=True, gain=gain | {"low": -0.125}).text()
+    assert "(-0.1250 to +0.3750 with other people), which may be chance\n" in text
     assert "those of the base settings" in TuneReport(**given | {"best": 0.5}, better=False).text()
     assert json.loads(TuneReport(**given, better=True).json())["trials"][0]["rank"] == 1

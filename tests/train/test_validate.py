@@ -1,6 +1,8 @@
 """Judging on unseen people: what can be shown, what chooses the best, and that the ranks' shares make the whole."""
 
 import json
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from omokage.evaluate.verification import verification
 from omokage.train.learner import Learner
 from omokage.train.loader import Loader
 from omokage.train.split import labels
-from omokage.train.validate import INTERVALS, embedded, goodness, shown, validated
+from omokage.train.validate import DRAWS, INTERVALS, Judged, difference, embedded, goodness, shown, validated
 
 FIGURES = {"auc": 0.9, "eer": 0.2, "tar_at_fmr_1e-1": 0.8, "tar_at_fmr_1e-3": 0.3}
 
@@ -73,5 +75,43 @@ def test_faces_of_unseen_people_are_embedded_whole_and_in_order(tmp_path):
     assert judged.metrics == found.metrics()
     assert judged.figures["genuine"] == 3 * (8 * 7 // 2)
     drawn = intervals(embedding_NE.numpy(), label_N.numpy(), Found(found), threads=1)
-    assert judged.sure(1)[INTERVALS] == json.loads(drawn.json())
+    sure = judged.sure(1)
+    draws = sure[INTERVALS].pop(DRAWS)
+    assert sure[INTERVALS] == json.loads(drawn.json())
+    assert set(draws) == set(judged.metrics)
+    np.testing.assert_allclose(np.array(draws["auc"], float), drawn.draws["auc"], atol=1e-5)
     assert drawn.figures["auc"].low < drawn.figures["auc"].high
+
+
+def sure(noise: float, people: int = 20) -> dict[str, Any]:
+    """Return how well made-up people are told apart, the more noise the worse."""
+    rng = np.random.default_rng(0)
+    centre_NE = np.repeat(rng.standard_normal((people, 16)), 4, axis=0)
+    vector_NE = (centre_NE + noise * rng.standard_normal(centre_NE.shape)).astype(np.float32)
+    embedding_NE = torch.nn.functional.normalize(torch.from_numpy(vector_NE), dim=1)
+    label_N = np.repeat(np.arange(people), 4)
+    found = verification(embedding_NE.numpy(), label_N, threads=1)
+    judged = Judged(
+        metrics=found.metrics(), figures=asdict(found), embedding_NE=embedding_NE, label_N=torch.from_numpy(label_N)
+    )
+    plain: dict[str, Any] = json.loads(json.dumps(judged.sure(1)))
+    return plain
+
+
+def test_two_models_are_compared_by_the_same_people() -> None:
+    worse, better = sure(1.2), sure(0.8)
+    found = difference(worse, better, "auc")
+    assert found is not None and 0 < found.low < found.value < found.high
+    assert found.value == pytest.approx(better["auc"] - worse["auc"])
+    apart = [each[INTERVALS]["figures"]["auc"] for each in (worse, better)]
+    assert found.high - found.low < sum(each["high"] - each["low"] for each in apart)
+    same = difference(worse, worse, "auc")
+    assert same is not None and (same.low, same.value, same.high) == (0, 0, 0)
+
+
+def test_models_of_other_people_are_not_compared() -> None:
+    assert difference(sure(1.0), sure(1.0, people=21), "auc") is None
+    old = sure(1.0)
+    del old[INTERVALS][DRAWS]
+    assert difference(old, sure(1.0), "auc") is None
+    assert difference({}, sure(1.0), "auc") is None

@@ -10,10 +10,11 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 from ray.tune.search import Searcher
 
 from omokage.errors import ConfigError
+from omokage.train.nearby import beside, now
 from omokage.train.space import TRIES, Point, Range, Space
 from omokage.train.tuned import TrialLine
 
-How = Literal["random", "grid", "optuna"]
+How = Literal["climb", "random", "grid", "optuna"]
 
 QUIET: Final = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -22,11 +23,14 @@ QUIET: Final = {
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 
-HALVING: Final = 3
-"""Of the trials that got so far, the best third goes on."""
+HALVING: Final = 2
+"""Of the trials that got so far, the better half goes on; between few of them, chance decides about more than that."""
 
-GRACE: Final = 2
-"""Epochs that every trial has: after the first one warm-up tells more than the settings."""
+GRACE: Final = 3
+"""Epochs that every trial has: in the first ones warm-up tells more than the settings."""
+
+STARTUP: Final = 5
+"""Trials that Optuna draws at random before it follows what was found."""
 
 
 class Drawn:
@@ -41,6 +45,27 @@ class Drawn:
 
     def tell(self, line: TrialLine) -> None:
         """Take note of how a trial ended."""
+
+
+class Climb:
+    """Points beside the best so far (``train.nearby``)."""
+
+    def __init__(self, space: Space, seed: int, lines: list[TrialLine]) -> None:
+        """Begin.
+
+        Args:
+            space: What may be tried.
+            seed: At least 0.
+            lines: Trials of the search, which whoever runs them adds to and changes.
+        """
+        self.space, self.seed, self.lines = space, seed, lines
+
+    def ask(self, number: int) -> Point | None:
+        """Return the point of a trial; the base settings first, None where there is nothing new."""
+        return beside(self.space, self.lines, number, self.seed)
+
+    def tell(self, line: TrialLine) -> None:
+        """Take note of how a trial ended; the lines say so."""
 
 
 class Optuna:
@@ -59,7 +84,8 @@ class Optuna:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.space = space
         self._ended = optuna.trial.TrialState
-        self._study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+        sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP, seed=seed)
+        self._study = optuna.create_study(direction="maximize", sampler=sampler)
         self._asked: dict[int, Any] = {}
         self._kinds = {name: _distribution(each) for name, each in space.ranges.items()}
         self._trial = optuna.trial.create_trial
@@ -88,9 +114,15 @@ class Optuna:
         if asked is not None:
             state = self._ended.COMPLETE if line.best is not None else self._ended.FAIL
             self._study.tell(asked, line.best, state=state)
-        elif line.best is not None and line.point:
-            kinds = {name: self._kinds[name] for name in line.point}
-            self._study.add_trial(self._trial(params=line.point, distributions=kinds, value=line.best))
+        elif line.best is not None:
+            point = line.point or self._base()
+            kinds = {name: self._kinds[name] for name in point}
+            self._study.add_trial(self._trial(params=point, distributions=kinds, value=line.best))
+
+    def _base(self) -> Point:
+        """Return the base settings as a point, as far as they lie within what may be tried."""
+        point = {name: now(self.space.base, name) for name in self._kinds}
+        return {name: value for name, value in point.items() if self.space.ranges[name].has(value)}
 
 
 def _distribution(each: Range) -> Any:
@@ -146,7 +178,7 @@ class Asha(AsyncHyperBandScheduler):
 
     def __init__(self, epochs: int, known: Iterable[TrialLine]) -> None:
         """Begin with what ended trials had reached."""
-        grace = max(min(GRACE, epochs), epochs // HALVING**2)
+        grace = max(min(GRACE, epochs), epochs // HALVING**3)
         super().__init__(
             time_attr="epoch",
             metric="good",

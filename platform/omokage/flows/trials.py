@@ -7,7 +7,7 @@ from typing import Any
 
 from ray import tune as raytune
 
-from omokage.flows.points import Drawn, Optuna
+from omokage.flows.points import Climb, Drawn, Optuna
 from omokage.flows.tracked import tell
 from omokage.flows.tune_config import TuneConfig
 from omokage.progress import OnProgress
@@ -85,7 +85,9 @@ class Trackers:
 class Trials:
     """The trials of one start of a search."""
 
-    def __init__(self, asked: Asked, points: Drawn | Optuna, trackers: Trackers, on_progress: OnProgress) -> None:
+    def __init__(
+        self, asked: Asked, points: Climb | Drawn | Optuna, trackers: Trackers, on_progress: OnProgress
+    ) -> None:
         """Begin with what the journal knows.
 
         Args:

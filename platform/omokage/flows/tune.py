@@ -17,7 +17,7 @@ from omokage import config as settings
 from omokage.errors import ConfigError, WorkError
 from omokage.flows.cluster import connected
 from omokage.flows.placing import Placing, check_machine, nodes, placing
-from omokage.flows.points import SCHEDULERS, Drawn, Numbered, Optuna, quietly_tuned
+from omokage.flows.points import SCHEDULERS, Climb, Drawn, Numbered, Optuna, quietly_tuned
 from omokage.flows.scratch import scratch
 from omokage.flows.train import plan
 from omokage.flows.trial import Given, trial
@@ -78,7 +78,7 @@ class _Tuning:
     def run(self, began: float, on_progress: OnProgress) -> TuneReport:
         """Try all, and report."""
         config, search = self.config, self.search
-        drawn = self._points()
+        drawn = self._drawn()
         said = self._said()
         search.check(said)
         if (done := search.report(self.trials)) is not None:
@@ -86,7 +86,7 @@ class _Tuning:
         head = self._planned()
         search.begin(said)
         ended = [line for line in search.lines if line.status != "running"]
-        points = Optuna(self.space, config.loop.seed, ended) if drawn is None else drawn
+        points = drawn or self._asked(ended)
         asked = Asked(search=search, space=self.space, config=config, head=head, trials=self.trials, said=said)
         with connected(config.cluster, heap.KEPT):
             where = placing(nodes(), config.at_once, config.cluster.cpus, config.cluster.gpus)
@@ -100,9 +100,18 @@ class _Tuning:
             trackers.whole.end("FINISHED")
         return report
 
-    def _points(self) -> Drawn | None:
+    def _asked(self, ended: list[TrialLine]) -> Climb | Optuna:
+        """Return what makes points of what the trials before were like."""
+        seed = self.config.loop.seed
+        if self.config.search == "optuna":
+            return Optuna(self.space, seed, ended)
+        return Climb(self.space, seed, self.search.lines)
+
+    def _drawn(self) -> Drawn | None:
         """Return the points of a search that knows them beforehand."""
         config = self.config
+        if config.search == "climb":
+            return None
         if config.search == "optuna":
             Optuna(self.space, 0, ())  # is it there?
             return None
@@ -183,23 +192,27 @@ class _Tuning:
         search.folder.write(tuned.BEST, settings.to_toml(dataclasses.replace(self.base, **found)).encode())
         search.write_table()
         store = place.resolve(config.tracking)
+        metric = self._metric(head)
+        if len(rows) < self.trials:
+            self.notes.append(f"after {len(rows)} trials nothing new was found to try")
         report = TuneReport(
             out=search.folder.url,
             dataset=head.dataset,
             version=head.version,
             search=config.search,
             scheduler=config.scheduler,
-            metric=self._metric(head),
+            metric=metric,
             trials=tuple(rows),
             base=None if base["rank"] is None else base["value"],
             best=best["value"],
             better=best["number"] != 0,
+            gain=search.gain(best["number"], metric),
             config=search.folder.place(tuned.BEST),
             seconds=round(time.monotonic() - began, 3),
             tracked=place.shown(store) if store else None,
             warnings=tuple(dict.fromkeys([*head.notes, *self.notes, *whole.warnings])),
         )
-        whole.best(report.metric, best["value"], 0)
+        whole.best(metric, best["value"], 0)
         whole.file(tuned.BEST, search.folder.read(tuned.BEST))
         whole.file(runs.REPORT, report.json().encode())
         search.folder.write(runs.REPORT, report.json().encode())

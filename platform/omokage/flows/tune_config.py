@@ -16,13 +16,13 @@ class TuneConfig(TrainConfig):
 
     trials: int = 8
     """How many settings to try, the base settings among them; a finished search goes on with more."""
-    search: How = "random"
-    """What is tried next: "random", with about half of the settings changed; "grid", all combinations; "optuna", by
-    how earlier trials ended."""
+    search: How = "climb"
+    """What is tried next: "climb", the best so far with one setting changed, each in turn; "random", the base with
+    about half of the settings changed; "grid", all combinations; "optuna", by how all before ended, for many trials."""
     space: Path | None = None
     """TOML file that says what may be tried, as in optim.lr = { loguniform = [1e-4, 1e-2] }."""
     scheduler: Literal["asha", "fifo"] = "asha"
-    """asha: a trial goes on only while it is among the best third after as many epochs; fifo: all end."""
+    """asha: a trial goes on only while it is among the better half after as many epochs; fifo: all end."""
     at_once: int | None = None
     """Trials that run side by side; by default one a GPU or, where there is none, one a machine."""
 

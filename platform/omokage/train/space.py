@@ -67,6 +67,12 @@ class Range:
     values: tuple[Any, ...]
     """The choices, or the two ends, both of which may be taken."""
 
+    def has(self, value: Any) -> bool:
+        """Return whether a value is one of these."""
+        if self.kind == "choice":
+            return value in self.values
+        return value is not None and bool(self.values[0] <= value <= self.values[1])
+
     def draw(self, rng: random.Random) -> Any:
         """Return a value at random."""
         if self.kind == "choice":
@@ -115,7 +121,7 @@ class Space:
         for _ in range(count - 1):
             for _ in range(TRIES):
                 tried = {name: each.draw(rng) for name, each in self.ranges.items() if rng.random() < CHANGED}
-                point = self.kept(tried)
+                point = {name: value for name, value in self.kept(tried).items() if value != _get(self.base, name)}
                 if self._new(point, points):
                     points.append(point)
                     break

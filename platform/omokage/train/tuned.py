@@ -19,8 +19,10 @@ import pyarrow.parquet as pq
 from omokage.errors import ConfigError, DatasetError
 from omokage.storage import Folder
 from omokage.train.lock import LOCK
+from omokage.train.loop import BEST_FIGURES
 from omokage.train.run import Run
 from omokage.train.space import Point
+from omokage.train.validate import difference
 
 HEAD: Final = "search.json"
 TRIALS: Final = "trials.jsonl"
@@ -93,6 +95,9 @@ class TuneReport:
     best: float | None
     better: bool
     """Whether some trial is better than the base settings."""
+    gain: dict[str, float] | None = None
+    """What the best has more than the base settings: value, and low and high had other people been looked at. That it
+    was chosen for being the best is not in it. None where there is nothing to compare."""
     config: str | None
     """File with the best settings."""
     seconds: float
@@ -127,7 +132,7 @@ class TuneReport:
         lines += [f"Trial {each['number']} failed: {each['why']}" for each in self.trials if each["why"]]
         if self.best is not None and self.base is not None:
             how = f"better than the base settings' {self.base:.4f}" if self.better else "those of the base settings"
-            lines.append(f"Best {self.metric}: {self.best:.4f}, {how}")
+            lines.append(f"Best {self.metric}: {self.best:.4f}, {how}{_sure(self.gain)}")
         elif self.best is not None:
             lines.append(f"Best {self.metric}: {self.best:.4f}; the base settings failed")
         if self.best is not None:
@@ -199,6 +204,23 @@ class Search:
         """Return the run of a trial."""
         return Run.at(self.place(number))
 
+    def gain(self, number: int, metric: str) -> dict[str, float] | None:
+        """Return what a trial's best model has more than that of the base settings, on the same people.
+
+        Args:
+            number: Of the trial.
+            metric: That trials are compared by.
+
+        Returns:
+            ``Interval``, as plain values; None where there is nothing to compare.
+        """
+        try:
+            base, other = (json.loads(self.run(each).folder.read(BEST_FIGURES)) for each in (0, number))
+        except FileNotFoundError:
+            return None
+        found = difference(base, other, metric) if number else None
+        return asdict(found) if found else None
+
     def place(self, number: int) -> str:
         """Return the address of a trial's run."""
         return f"{self.folder.url}/{RUNS}/{number:03d}"
@@ -245,6 +267,14 @@ RESULTS: Final = pa.schema(
         ("point", pa.string()),
     ]
 )
+
+
+def _sure(gain: Mapping[str, float] | None) -> str:
+    """Return what a person should make of a gain."""
+    if gain is None:
+        return ""
+    said = f" by {gain['value']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f} with other people)"
+    return f"{said}, which may be chance" if gain["low"] <= 0 <= gain["high"] else said
 
 
 def _short(value: Any) -> str:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from omokage.errors import ConfigError
+from omokage.evaluate.bootstrap import BootstrapConfig, interval
+from omokage.evaluate.interval import Interval
 from omokage.evaluate.pairs import possible
 from omokage.evaluate.redrawn import Found, intervals
 from omokage.evaluate.verification import FMRS, Verification, can_show, tar_name, verification
@@ -26,6 +28,9 @@ TAR: Final = "tar_at_fmr_"
 
 INTERVALS: Final = "intervals"
 """Among the figures of the best model: not there in runs of before they were made."""
+
+DRAWS: Final = "draws"
+"""Among the intervals: what they were read from, by figure, so that two models can be compared by the same people."""
 
 
 def embedded(learner: Learner, loader: Loader, row_N: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
@@ -69,7 +74,32 @@ class Judged:
         """Return the figures, and under ``INTERVALS`` how far they can be trusted (``Intervals``), as plain values."""
         found = Verification.from_plain(self.figures)
         drawn = intervals(self.embedding_NE.numpy(), self.label_N.numpy(), Found(found), threads=threads)
-        return self.figures | {INTERVALS: json.loads(drawn.json())}
+        draws = {name: [_plain(value) for value in drawn.draws[name]] for name in self.metrics if name in drawn.draws}
+        return self.figures | {INTERVALS: json.loads(drawn.json()) | {DRAWS: draws}}
+
+
+def _plain(value: float) -> float | None:
+    """Return a draw as JSON has it; None for one that could not be made."""
+    return round(float(value), 5) if np.isfinite(value) else None
+
+
+def difference(a: Mapping[str, Any], b: Mapping[str, Any], name: str) -> Interval | None:
+    """Return a figure of b less that of a, and its interval; each draw drew the same people for both.
+
+    Args:
+        a: Of one model, as ``Judged.sure`` gives them.
+        b: Of another one.
+        name: Of the figure.
+
+    Returns:
+        None where they were judged on different people, or by an earlier version of omokage.
+    """
+    first, second = a.get(INTERVALS, {}), b.get(INTERVALS, {})
+    if first.get("key") != second.get("key") or not all(name in each.get(DRAWS, {}) for each in (first, second)):
+        return None
+    drawn_a, drawn_b = (np.array(each[DRAWS][name], np.float64) for each in (first, second))
+    value = second["figures"][name]["value"] - first["figures"][name]["value"]
+    return interval(value, drawn_b - drawn_a, BootstrapConfig(**first["config"]))
 
 
 def validated(learner: Learner, loader: Loader, row_N: NDArray[np.int64], threads: int) -> Judged:
