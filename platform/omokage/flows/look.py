@@ -6,9 +6,8 @@ two pictures must not wait for it, and a folder streams through as many children
 Shape key: F faces of a picture, E numbers of an embedding.
 """
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +22,7 @@ from omokage import schema, weights
 from omokage.errors import DatasetError
 from omokage.flows.faces import FacesConfig
 from omokage.index.cores import cores
+from omokage.index.turns import in_turn
 from omokage.source import entry, listed, written
 from omokage.stages import base
 from omokage.stages.encode import Encode, EncodeConfig
@@ -127,7 +127,7 @@ class Eyes:
         return self.encode.embed.runtime.name
 
     def look(self, pictures: pa.Table, root: str) -> Iterator[pa.Table]:
-        """Yield listed pictures (``LISTED``) some at a time, in order, with their faces and ``embedding``.
+        """Return listed pictures (``LISTED``) some at a time, in order, with their faces and ``embedding``.
 
         Every picture has its row; of one that gave no face it says why. Few are held at once.
 
@@ -136,17 +136,7 @@ class Eyes:
             root: Path or URL that relative uris start from.
         """
         read = Read(ReadConfig(root=root))
-        waiting: deque[Future[pa.Table]] = deque()
-        try:
-            for part in parts(pictures):
-                waiting.append(self.pool.submit(self._faces, read, part))
-                if len(waiting) >= self.ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        return in_turn(self.pool, partial(self._faces, read), parts(pictures), self.ahead)
 
     def _faces(self, read: Read, part: pa.Table) -> pa.Table:
         opened = base.run([read], part)

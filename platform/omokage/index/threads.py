@@ -3,7 +3,6 @@
 That is better than one product on all cores, since what comes between the products runs side by side too.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import torch
 from threadpoolctl import ThreadpoolController
 
 from omokage.index.cores import cores
+from omokage.index.turns import in_turn
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -50,17 +50,9 @@ def each(work: Callable[[In], Out], items: Iterable[In], threads: int | None = N
     """Yield ``work`` of every item, in order; at most two items a thread are in hand."""
     threads = threads or cores()
     before = torch.get_num_threads()
-    waiting: deque[Future[Out]] = deque()
     one = _libraries().limit(limits=1)
     with one, ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > 2 * threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            yield from in_turn(pool, work, items, 2 * threads)
         finally:
-            for future in waiting:
-                future.cancel()
             torch.set_num_threads(before)
