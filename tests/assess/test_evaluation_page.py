@@ -4,9 +4,7 @@ import base64
 import dataclasses
 import hashlib
 import re
-import shutil
 from collections import Counter
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import combinations
 
@@ -14,15 +12,13 @@ import judged
 import numpy as np
 import pyarrow as pa
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from omokage.assess import shown
 from omokage.assess.shown import Examples, ShownConfig
 from omokage.errors import ConfigError
 from omokage.evaluate.extremes import Alike
 from omokage.storage import Folder
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 EMPTY = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -285,16 +281,6 @@ def test_faces_that_have_no_chip_and_people_who_are_gone(made: judged.Judged) ->
     for wrong in ({"pairs": -1}, {"worst": 11}, {"per_person": 0}, {"pairs": 201}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             ShownConfig(**wrong)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium on this machine")
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (360, "dark")])
