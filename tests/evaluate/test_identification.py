@@ -171,6 +171,10 @@ def test_intervals_are_over_people() -> None:
     assert told == identification(found, [0.1])
     for figure in (told.rank_one, told.points[0].fnir):
         assert 0 <= figure.low < figure.value < figure.high <= 1
+    assert [rank for rank, _ in told.ranks] == [5, 10, 20] and len(told.cmc) == 40
+    for rank, share in told.ranks:
+        assert share.value == pytest.approx(told.cmc[rank - 1]) and share.low < share.value <= share.high
+        assert f"rank {rank}: {share.text()}" in told.text()
     # were all probes of a person one and the same, only people would count
     again = replace(
         found,

@@ -173,7 +173,7 @@ class Evaluation:
         if self.people:
             lines += ["By person", *_indented(self.people.text()), *(f"  {line}" for line in _by_person(self))]
         if self.failures.failed:
-            lines += [*_indented(self.failures.text()), *(f"  {line}" for line in _with_failures(self))]
+            lines += [f"  {line}" for line in _with_failures(self)]
         if self.identification_withheld:
             lines.append(f"1:N: none: {self.identification_withheld}")
         if self.identification:
@@ -229,15 +229,23 @@ def _precise(evaluation: Evaluation) -> list[str]:
 
 def _by_person(evaluation: Evaluation) -> list[str]:
     """Return means over people with their intervals; the worst of a set gets worse with its size, and has none."""
-    fnmr = {macro_name(point.fmr): f"mean FNMR at FMR {point.fmr:g}" for point in evaluation.verification.points}
+    fnmr = {
+        macro_name(point.fmr): f"mean FNMR at the threshold of FMR {point.fmr:g}"
+        for point in evaluation.verification.points
+    }
     return _told(evaluation, {MACRO: "mean AUC", **fnmr})
 
 
 def _with_failures(evaluation: Evaluation) -> list[str]:
     """Return error rates with failures and their intervals."""
-    rates = [point.fmr for point in evaluation.failures.points]
-    frr = {frr_name(fmr): f"FRR at FMR {fmr:g}, failures counted" for fmr in rates}
-    return _told(evaluation, frr | {far_name(fmr): f"FAR at FMR {fmr:g}, failures counted" for fmr in rates})
+    head, *lines = evaluation.failures.text().splitlines()
+    figures = evaluation.intervals.figures
+    for place, point in enumerate(evaluation.failures.points):
+        frr, far = (figures.get(name(point.fmr)) for name in (frr_name, far_name))
+        if frr and far:
+            rates = f"FNMR {point.fnmr:.4g}, with failures FRR {frr.text()}, FAR {far.text()}"
+            lines[place] = f"at FMR {point.fmr:g}: {rates}"
+    return [head, *lines]
 
 
 def _told(evaluation: Evaluation, names: Mapping[str, str]) -> list[str]:
@@ -287,4 +295,6 @@ def _failures(values: Mapping[str, Any]) -> Failures:
 
 def _identification(values: Mapping[str, Any]) -> Identification:
     points = tuple(OpenPoint(**{**point, "fnir": _interval(point["fnir"])}) for point in values["points"])
-    return Identification(**{**_tuples(values), "rank_one": _interval(values["rank_one"]), "points": points})
+    ranks = tuple((rank, _interval(told)) for rank, told in values["ranks"])
+    told = {"rank_one": _interval(values["rank_one"]), "ranks": ranks, "points": points}
+    return Identification(**{**_tuples(values), **told})

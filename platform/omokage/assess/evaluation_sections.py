@@ -153,8 +153,9 @@ def people(found: Evaluation, pictures: Pictures, examples: Examples) -> Iterato
     yield Text(
         "Each person counts as much as any other, however many pictures there are of them; the thresholds are the same "
         f"for all. {summary.with_pairs:,} of {count(summary.people, 'person', 'people')} have two faces or more; only "
-        "they have an AUC and an FNMR. For the intervals people are drawn anew, and whom each is compared with stays. "
-        "The worst has none: it gets worse the more people are looked at. Nor has the mean FMR: see that of all pairs."
+        "they have an AUC and an FNMR. For the intervals people are drawn anew; whom each is compared with and the "
+        "thresholds stay. The worst has none: it gets worse the more people are looked at. Nor has the mean FMR: see "
+        "that of all pairs."
     )
     yield from _plots(pictures, "people")
     rate = nearest(rates)

@@ -30,6 +30,9 @@ FPIRS: Final = (0.1, 0.03, 0.01, 0.003, 0.001)
 
 RANKS: Final = 50
 
+TOLD: Final = (5, 10, 20, 50)
+"""Ranks whose share has an interval, beside the first."""
+
 RANK_ONE: Final = "rank_1"
 """Name of the share of first ranks among draws."""
 
@@ -85,6 +88,8 @@ class Identification:
     """Ranks in which the person must be, for FNIR."""
     rank_one: Interval | None
     """None where nobody who is searched for is enrolled."""
+    ranks: tuple[tuple[int, Interval], ...]
+    """Share within some of the further ranks that were looked at."""
     cmc: tuple[float, ...]
     """Share of mated probes whose person is within rank 1, 2, …"""
     points: tuple[OpenPoint, ...]
@@ -107,9 +112,7 @@ class Identification:
         if self.rank_one is None:
             lines.append("rank 1: no probe shows anybody who is enrolled")
         else:
-            ranks = [rank for rank in (5, 10, 20, 50) if rank <= len(self.cmc)]
-            lines.append(f"rank 1: {self.rank_one.text()}")
-            lines += [f"rank {rank}: {self.cmc[rank - 1]:.4f}" for rank in ranks]
+            lines += [f"rank {rank}: {told.text()}" for rank, told in ((1, self.rank_one), *self.ranks)]
         return "\n".join([*lines, *(point.text() for point in self.points)])
 
 
@@ -167,7 +170,8 @@ def drawn(
         stranger_people=len(sides.strangers),
         failed=len(failed_person_F),
         within=within,
-        rank_one=sides.rank_one() if mated else None,
+        rank_one=sides.within(1, RANK_ONE) if mated else None,
+        ranks=tuple((rank, sides.within(rank)) for rank in TOLD if rank <= len(ranks)) if mated else (),
         cmc=tuple((hits / mated).tolist()) if mated else (),
         points=tuple(sides.point(rate) for rate in sorted(fpirs, reverse=True)),
         dir_curve=sides.curve() if mated and len(sides.top_U) else (),
@@ -232,16 +236,17 @@ class _Sides:
         self.top_U = found.top_Q[~mated_Q][order_U]
         self.strangers = _Probes(found.person_Q[~mated_Q][order_U])
 
-    def rank_one(self) -> Interval:
-        """Return the share of first ranks."""
-        hit_M = self.rank_M == 1
-        self.draws[RANK_ONE] = np.concatenate(
+    def within(self, rank: int, name: str = "") -> Interval:
+        """Return the share of probes whose person is within a rank; draws are kept under a name, if there is one."""
+        hit_M = self.rank_M <= rank
+        draw_R = np.concatenate(
             [
                 weight_RP @ np.bincount(self.mated.person_X[hit_M], minlength=len(self.mated)) / all_R
                 for weight_RP, all_R in self.mated.drawn(self.config)
             ]
         )
-        return interval(float(hit_M.mean()), self.draws[RANK_ONE], self.config)
+        self.draws |= {name: draw_R} if name else {}
+        return interval(float(hit_M.mean()), draw_R, self.config)
 
     def point(self, fpir: float) -> OpenPoint:
         """Return the figures at a rate; in each draw strangers choose the threshold and enrolled people the misses."""
