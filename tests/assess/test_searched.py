@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from omokage.assess import searched as module
-from omokage.assess.searched import SearchConfig, searched
+from omokage.assess.searched import GallerySearchConfig, searched
 from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate.search import Gallery, Searches, by_index, search
 from omokage.index.near import Near
@@ -64,7 +64,7 @@ def test_the_recall_is_what_it_is_of_probes_that_chose_nothing() -> None:
     exact = search(gallery, probe_QE, label_Q)[0]
     told = {}
     for wanted in (0.5, 0.95):
-        config = SearchConfig(search="lists", search_recall=wanted, search_sample=500)
+        config = GallerySearchConfig(search="lists", search_recall=wanted, search_sample=500)
         found = searched(gallery, probe_QE, label_Q, config=config)
         told[wanted] = found.recalls[len(gallery)]
         truth = float(np.mean(found.searches[0].top_Q >= exact.top_Q - 1e-5))
@@ -79,7 +79,7 @@ def test_the_recall_is_what_it_is_of_probes_that_chose_nothing() -> None:
 def test_only_large_galleries_go_through_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     gallery, probe_QE, label_Q = enrolled(300, 1)
     monkeypatch.setattr(module, "EXACT", 100 * len(label_Q))
-    found = searched(gallery, probe_QE, label_Q, [100, 20, 200], SearchConfig(search_sample=100))
+    found = searched(gallery, probe_QE, label_Q, [100, 20, 200], GallerySearchConfig(search_sample=100))
     assert [each.size for each in found.searches] == [20, 100, 200, 270] and sorted(found.recalls) == [200, 270]
     truth = search(gallery, probe_QE, label_Q, [20, 100, 200])
     for one, other in zip(found.searches[:2], truth[:2], strict=True):
@@ -107,4 +107,4 @@ def test_what_cannot_be_searched_is_said() -> None:
         searched(gallery, probe_QE * np.nan, label_Q)
     for wrong in ({"search": "faiss"}, {"search_recall": 0}, {"search_sample": 5}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
-            SearchConfig(**wrong)
+            GallerySearchConfig(**wrong)

@@ -18,7 +18,7 @@ import numpy as np
 import sklearn.metrics
 from numpy.typing import NDArray
 
-from omokage.assess.searched import SearchConfig, searched
+from omokage.assess.searched import GallerySearchConfig, searched
 from omokage.evaluate import identification, verification
 from omokage.evaluate.search import Gallery
 
@@ -59,7 +59,7 @@ def gallery(vector_NE: Vectors, label_N: Labels, how: Literal["exact", "lists"] 
     first = int(np.argmax(label_N >= PROBE))
     start = time.perf_counter()
     enrolled = Gallery(vector_NE[:first], label_N[:first])
-    found = searched(enrolled, vector_NE[first:], label_N[first:] - PROBE, config=SearchConfig(search=how))
+    found = searched(enrolled, vector_NE[first:], label_N[first:] - PROBE, config=GallerySearchConfig(search=how))
     done = time.perf_counter()
     told = identification.identification(found.searches[0])
     read = time.perf_counter() - done

@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from omokage.evaluate import bootstrap, listed
+from omokage.evaluate import bootstrap, listed_pairs
 from omokage.evaluate.bootstrap import BootstrapConfig, Intervals
 from omokage.evaluate.folds import by_people, cross_validated, of_people, steps_of
-from omokage.evaluate.listed import Lost, Pairs
+from omokage.evaluate.listed_pairs import Lost, Pairs
 from omokage.evaluate.people import people
 from omokage.evaluate.precision_recall import precision_recall
 from omokage.evaluate.redrawn import Found, intervals
@@ -202,17 +202,17 @@ def every(label_N: NDArray) -> Pairs:
     return Pairs(a_L=a_L, b_L=b_L, same_L=label_N[a_L] == label_N[b_L], fold_L=fold_N[a_L], lost=lost)
 
 
-@pytest.mark.parametrize("most", [listed.LEVELS, 60])
+@pytest.mark.parametrize("most", [listed_pairs.LEVELS, 60])
 def test_listed_pairs_are_drawn_alike(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listed, "LEVELS", most)
+    monkeypatch.setattr(listed_pairs, "LEVELS", most)
     vector_NE, label_N = tied(15, 4, 4)
     pairs = every(label_N)
     score_L = pairs.scores(vector_NE)
-    one, steps = listed.verification(pairs, score_L, label_N, FMRS)
+    one, steps = listed_pairs.verification(pairs, score_L, label_N, FMRS)
     parts = [steps_of(score_L[pairs.fold_L == fold], pairs.same_L[pairs.fold_L == fold]) for fold in range(FOLDS)]
     folds = cross_validated(parts, FMRS)
     found = Found(one, precision_recall(steps), folds)
-    told = listed.intervals(pairs, score_L, label_N, found, CONFIG)
+    told = listed_pairs.intervals(pairs, score_L, label_N, found, CONFIG)
     assert told.people == 16  # one of them has no face
     compared = 0
     for r, weight_P in enumerate(bootstrap.draw(16, CONFIG)[:40]):
@@ -227,7 +227,7 @@ def test_listed_pairs_are_drawn_alike(most: int, monkeypatch: pytest.MonkeyPatch
             assert told.draws["accuracy"][r] == pytest.approx(cross_validated(again, FMRS).mean_accuracy()[0])
             compared += 1
     assert compared > 30
-    point = listed.failures(one, pairs.lost, (70, 4)).points[0]
+    point = listed_pairs.failures(one, pairs.lost, (70, 4)).points[0]
     assert (told.figures["frr_at_fmr_1e-1"].value, told.figures["far_at_threshold_of_fmr_1e-1"].value) == (
         pytest.approx(point.frr),
         pytest.approx(point.far),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from omokage.assess.searched import SearchConfig
+from omokage.assess.searched import GallerySearchConfig
 from omokage.errors import ConfigError
 from omokage.evaluate.bootstrap import BootstrapConfig
 from omokage.evaluate.enrolment import EnrolmentConfig
@@ -39,7 +39,7 @@ class EvaluateConfig:
     """False positive identification rates to tell FNIR at, each in (0, 1)."""
     within: int = 1
     """Ranks within which a person must be found, for FNIR; at least 1."""
-    search: SearchConfig = field(default_factory=SearchConfig)
+    search: GallerySearchConfig = field(default_factory=GallerySearchConfig)
     templates: bool = False
     """Compare with the mean of a person's enrolled faces, not with the most similar of them."""
     bootstrap: BootstrapConfig = field(default_factory=BootstrapConfig)

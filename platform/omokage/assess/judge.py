@@ -15,14 +15,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from omokage.assess import listed as lists
-from omokage.assess import searches
+from omokage.assess import face_lists, searches
 from omokage.assess.evaluate_config import EvaluateConfig
 from omokage.assess.evaluate_plan import comparisons
 from omokage.assess.evaluation import Evaluation, plain
 from omokage.assess.subject import Subject
 from omokage.errors import DatasetError
-from omokage.evaluate import bootstrap, listed, redrawn, verification
+from omokage.evaluate import bootstrap, listed_pairs, redrawn, verification
 from omokage.evaluate.bootstrap import Intervals
 from omokage.evaluate.failures import Failures, with_failures
 from omokage.evaluate.folds import FMRS as FOLD_FMRS
@@ -186,10 +185,10 @@ class _Judge:
         """Return the figures of listed pairs."""
         label_N = self.subject.label_N
         with self._part("pairs"):
-            mine = lists.pairs(self.subject, place)
+            mine = face_lists.pairs(self.subject, place)
             self.warnings += mine.remarks
             score_L = mine.pairs.scores(self.subject.vector_NE)
-            found, steps = listed.verification(mine.pairs, score_L, label_N, self.config.fmrs)
+            found, steps = listed_pairs.verification(mine.pairs, score_L, label_N, self.config.fmrs)
             precision = precision_recall(steps, self.config.prevalence)
         folds, withheld = None, "the pairs file names no folds"
         if mine.pairs.fold_L is not None:
@@ -198,7 +197,7 @@ class _Judge:
             folds, withheld = self._folds(lambda: parts)
         with self._part("intervals"):
             whole = Found(found, precision, folds)
-            told = listed.intervals(mine.pairs, score_L, label_N, whole, self.config.bootstrap)
+            told = listed_pairs.intervals(mine.pairs, score_L, label_N, whole, self.config.bootstrap)
         genuine = mine.pairs.a_L[mine.pairs.same_L]
         self._warn_of_few(len(np.unique(label_N[genuine])))
         compared = label_N[np.concatenate([mine.pairs.a_L, mine.pairs.b_L])]
@@ -212,7 +211,7 @@ class _Judge:
             curves=None,
             people=None,
             intervals=self._keyed(told, np.union1d(compared, mine.pairs.lost.person_X2)),
-            failures=listed.failures(found, mine.pairs.lost, mine.pictures),
+            failures=listed_pairs.failures(found, mine.pairs.lost, mine.pictures),
         )
 
     def _warn_of_few(self, people: int) -> None:

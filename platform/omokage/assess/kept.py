@@ -11,7 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from omokage import __version__
-from omokage.assess import listed
+from omokage.assess import face_lists
 from omokage.assess.evaluate_config import EvaluateConfig
 from omokage.assess.evaluation import FORMAT, Evaluation, plain
 from omokage.assess.shown import ShownConfig
@@ -43,7 +43,7 @@ def key(subject: Subject, config: EvaluateConfig, shown: ShownConfig, split: str
         DatasetError: A list cannot be read.
     """
     files = {"pairs file": config.pairs_file, "gallery": config.gallery, "list of probes": config.probes}
-    lists = {what: listed.read(place, what) if place else None for what, place in files.items()}
+    lists = {what: face_lists.read(place, what) if place else None for what, place in files.items()}
     told: list[Any] = [
         FORMAT,
         __version__,

@@ -40,7 +40,7 @@ SLIGHT: Final = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SearchConfig:
+class GallerySearchConfig:
     """How a gallery is searched."""
 
     search: Literal["auto", "exact", "lists"] = "auto"
@@ -113,7 +113,7 @@ def searched(
     probe_QE: Any,
     label_Q: Any,
     sizes: Sequence[int] = (),
-    config: SearchConfig | None = None,
+    config: GallerySearchConfig | None = None,
     threads: int | None = None,
 ) -> Searched:
     """Return what probes find in the first people of the gallery, one answer a size, the whole gallery last.
@@ -130,7 +130,7 @@ def searched(
         ConfigError: A size is none.
         DatasetError: Embeddings are no unit vectors, or of another length than the gallery's.
     """
-    config = config or SearchConfig()
+    config = config or GallerySearchConfig()
     wrong = [size for size in sizes if not 1 <= size <= len(gallery)]
     if wrong:
         raise ConfigError(f"sizes of galleries must lie in 1 to {len(gallery):,}, got {wrong[0]:,}")
@@ -149,12 +149,16 @@ def searched(
     return Searched(found, recalls)
 
 
-def _exact(pairs: int, config: SearchConfig) -> bool:
+def _exact(pairs: int, config: GallerySearchConfig) -> bool:
     return config.search == "exact" or (config.search == "auto" and pairs <= EXACT)
 
 
 def _through_lists(
-    gallery: Gallery, probe_QE: NDArray[np.float32], label_Q: NDArray[Any], config: SearchConfig, threads: int | None
+    gallery: Gallery,
+    probe_QE: NDArray[np.float32],
+    label_Q: NDArray[Any],
+    config: GallerySearchConfig,
+    threads: int | None,
 ) -> tuple[Searches, ListsRecall]:
     """Return what probes find through lists, and what that lost."""
     faces = len(gallery.place_G)

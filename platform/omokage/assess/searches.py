@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from omokage.assess import listed
+from omokage.assess import face_lists
 from omokage.assess.evaluate_config import EvaluateConfig
 from omokage.assess.searched import searched
 from omokage.assess.subject import Subject
@@ -86,9 +86,9 @@ def enrolled(subject: Subject, config: EvaluateConfig) -> Enrolment:
     """
     if config.gallery is None:
         return enrol(subject.label_N, config.enrolment, subject.quality_N)
-    gallery_G = listed.rows(subject, config.gallery, "gallery")
+    gallery_G = face_lists.rows(subject, config.gallery, "gallery")
     if config.probes is not None:
-        return given(gallery_G, listed.rows(subject, config.probes, "list of probes"))
+        return given(gallery_G, face_lists.rows(subject, config.probes, "list of probes"))
     return given(gallery_G, np.setdiff1d(np.arange(len(subject.label_N)), gallery_G))
 
 
@@ -126,7 +126,7 @@ def _missed(subject: Subject, config: EvaluateConfig) -> Ints:
     """Return whose the pictures are that would have been searched for had they given a face."""
     if config.probes is None:
         return subject.failed_label_F
-    return subject.failed_label_F[listed.failures(subject, config.probes, "list of probes")]
+    return subject.failed_label_F[face_lists.failures(subject, config.probes, "list of probes")]
 
 
 def _failed(missed_F: Ints, gallery: Gallery, found: Searches, label_Q: Ints) -> Ints:

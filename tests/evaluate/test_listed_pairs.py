@@ -5,9 +5,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from omokage.errors import ConfigError, DatasetError
-from omokage.evaluate import listed
+from omokage.evaluate import listed_pairs
 from omokage.evaluate.bootstrap import BootstrapConfig, draw
-from omokage.evaluate.listed import Lost, Pairs
+from omokage.evaluate.listed_pairs import Lost, Pairs
 from omokage.evaluate.redrawn import MISSED, Found, intervals
 from omokage.evaluate.verification import verification
 
@@ -41,7 +41,7 @@ def some(label_N, count: int, seed: int) -> Pairs:
 def test_all_pairs_listed_are_all_pairs() -> None:
     vector_NE, label_N = crowd(12, 5, 0.9, 1)
     pairs = every(label_N)
-    found, _ = listed.verification(pairs, pairs.scores(vector_NE), label_N, FMRS)
+    found, _ = listed_pairs.verification(pairs, pairs.scores(vector_NE), label_N, FMRS)
     whole = verification(vector_NE, label_N, FMRS, threads=1)
     assert (found.genuine, found.impostor, found.faces, found.people) == (120, 1650, 60, 12)
     assert found.auc == pytest.approx(whole.auc, abs=1e-9) and found.eer == pytest.approx(whole.eer, abs=1e-9)
@@ -60,7 +60,7 @@ def test_ties_count_half_and_thresholds_keep_the_rate() -> None:
     label_N = np.arange(40) // 2
     pairs = some(label_N, 60, 1)
     score_L = (np.round(rng.random(120) * 8) / 8 + 0.2 * pairs.same_L).astype(np.float32).clip(-1, 1)
-    found, _ = listed.verification(pairs, score_L, label_N, (0.4, 0.2))
+    found, _ = listed_pairs.verification(pairs, score_L, label_N, (0.4, 0.2))
     assert found.auc == pytest.approx(roc_auc_score(pairs.same_L, score_L), abs=1e-9)
     for point in found.points:
         assert point.tar is not None
@@ -74,8 +74,8 @@ def test_a_draw_counts_pairs_as_often_as_their_people_were_drawn() -> None:
     pairs = some(label_N, 100, 2)
     score_L = pairs.scores(vector_NE)
     config = BootstrapConfig(replicates=100, seed=7)
-    found, _ = listed.verification(pairs, score_L, label_N, FMRS)
-    told = listed.intervals(pairs, score_L, label_N, Found(found), config)
+    found, _ = listed_pairs.verification(pairs, score_L, label_N, FMRS)
+    told = listed_pairs.intervals(pairs, score_L, label_N, Found(found), config)
     for r, weight_P in enumerate(draw(9, config)[:20]):
         rows = [
             (score, same)
@@ -97,8 +97,8 @@ def test_intervals_of_all_pairs_listed_are_those_of_all_pairs_nearly() -> None:
     vector_NE, label_N = crowd(40, 4, 1.2, 5)
     pairs, config = every(label_N), BootstrapConfig(replicates=300)
     score_L = pairs.scores(vector_NE)
-    found, _ = listed.verification(pairs, score_L, label_N, FMRS)
-    mine = listed.intervals(pairs, score_L, label_N, Found(found), config)
+    found, _ = listed_pairs.verification(pairs, score_L, label_N, FMRS)
+    mine = listed_pairs.intervals(pairs, score_L, label_N, Found(found), config)
     whole = intervals(vector_NE, label_N, Found(verification(vector_NE, label_N, FMRS, threads=1)), config, threads=1)
     assert mine.figures.keys() == whole.figures.keys() and mine.people == whole.people == 40
     for name in ("auc", "eer", "tar_at_fmr_1e-1"):
@@ -112,8 +112,8 @@ def test_pairs_of_a_lucky_person_do_not_make_an_interval_narrow() -> None:
     vector_NE, label_N = crowd(3, 40, 0.9, 6)
     pairs = every(label_N)
     score_L = pairs.scores(vector_NE)
-    found, _ = listed.verification(pairs, score_L, label_N, FMRS)
-    told = listed.intervals(pairs, score_L, label_N, Found(found), BootstrapConfig(replicates=200)).figures["auc"]
+    found, _ = listed_pairs.verification(pairs, score_L, label_N, FMRS)
+    told = listed_pairs.intervals(pairs, score_L, label_N, Found(found), BootstrapConfig(replicates=200)).figures["auc"]
     by_pair = 1 / len(pairs) ** 0.5
     assert told.high - told.low > 0 and np.isfinite([told.low, told.high]).all() and by_pair < 0.02
 
@@ -121,9 +121,9 @@ def test_pairs_of_a_lucky_person_do_not_make_an_interval_narrow() -> None:
 def test_failures_make_both_kinds_of_pairs_non_matches() -> None:
     vector_NE, label_N = crowd(10, 4, 1.0, 8)
     pairs = some(label_N, 50, 3)
-    found, _ = listed.verification(pairs, pairs.scores(vector_NE), label_N, (0.2,))
+    found, _ = listed_pairs.verification(pairs, pairs.scores(vector_NE), label_N, (0.2,))
     lost = Lost(person_X2=np.zeros((15, 2), np.int64), same_X=np.arange(15) < 10)
-    told = listed.failures(found, lost, (80, 4))
+    told = listed_pairs.failures(found, lost, (80, 4))
     (point,) = told.points
     matched = round(found.points[0].tar * 50)
     assert point.frr == pytest.approx(1 - matched / 60) and point.fnmr == pytest.approx(1 - matched / 50)
@@ -138,8 +138,8 @@ def test_what_shows_nothing_is_refused() -> None:
         rows = np.flatnonzero(pairs.same_L == kind)
         one = Pairs(a_L=pairs.a_L[rows], b_L=pairs.b_L[rows], same_L=pairs.same_L[rows])
         with pytest.raises(DatasetError, match="both kinds"):
-            listed.verification(one, one.scores(vector_NE), label_N)
+            listed_pairs.verification(one, one.scores(vector_NE), label_N)
     with pytest.raises(ConfigError, match="between 0 and 1"):
-        listed.verification(pairs, pairs.scores(vector_NE), label_N, (2.0,))
-    found, _ = listed.verification(pairs, pairs.scores(vector_NE), label_N, (1e-6,))
+        listed_pairs.verification(pairs, pairs.scores(vector_NE), label_N, (2.0,))
+    found, _ = listed_pairs.verification(pairs, pairs.scores(vector_NE), label_N, (1e-6,))
     assert found.points[0].tar is None and "too few" in found.points[0].text()

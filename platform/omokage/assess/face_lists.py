@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from omokage.assess.subject import Subject
 from omokage.errors import DatasetError
 from omokage.evaluate import pairs_file
-from omokage.evaluate.listed import Lost, Pairs
+from omokage.evaluate.listed_pairs import Lost, Pairs
 from omokage.sheet.words import count, visible
 from omokage.storage import Folder
 
