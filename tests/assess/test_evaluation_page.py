@@ -279,7 +279,11 @@ def test_faces_that_have_no_chip_and_people_who_are_gone(made: judged.Judged) ->
     gone = faces.set_column(0, "face_id", pa.array([f"gone {row}" for row in range(faces.num_rows)]))
     pair = shown.pairs(dataclasses.replace(made.subject, faces=gone), [Alike(a=0, b=7, similarity=0.5)])[0]
     assert pair.left.jpeg == pair.right.jpeg == b"" and pair.left.uri == faces["uri"][0].as_py()
-    assert Read(judged.page_of(made.found, Examples(genuine=(pair,)))).text.count("no picture") == 2
+    told = Read(judged.page_of(made.found, Examples(genuine=(pair,)))).text
+    assert "keeps no chips of these faces" in told and "no picture" not in told
+    half = dataclasses.replace(pair, left=shown.pairs(made.subject, [Alike(a=0, b=7, similarity=0.5)])[0].left)
+    told = Read(judged.page_of(made.found, Examples(genuine=(pair, half)))).text
+    assert "keeps no chips" not in told and told.count("no picture") == 3
     assert shown.people(made.subject, [], 3) == ()
     lone = shown.people(made.subject, [0], 1)[0]
     assert lone.typical and lone.others == () and lone.faces == 5

@@ -146,3 +146,16 @@ def test_a_legend_hides_nothing_however_many_names_it_has() -> None:
         assert frame.get_legend().get_window_extent().y0 >= frame.get_window_extent().y1 - 1
         assert frame.get_window_extent().height > 300
     assert crowded.get_figheight() > plain.get_figheight()
+
+
+@pytest.mark.parametrize("names", [[f"{size:,} enrolled" for size in (10, 100, 1000, 1033, 10_000)], ["x" * 30] * 3])
+def test_a_legend_lies_within_its_figure(names: list[str]) -> None:
+    with drawing.framed("x", "y") as (figure, frame):
+        for name in names:
+            frame.plot([0, 1], [0, 1], label=name)
+        drawing.legend(frame)
+        figure.canvas.draw()
+        drawn = frame.get_legend()
+        assert drawn is not None and len(drawn.get_texts()) == len(names)
+        box = drawn.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1

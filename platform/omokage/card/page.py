@@ -107,7 +107,9 @@ def _image(of: Picture) -> str:
 def _faces(key: str, block: Sample | Pairs) -> Iterator[str]:
     yield f"<h3>{html.escape(block.title)}</h3>\n<p>{html.escape(block.text)}</p>\n"
     if isinstance(block, Pairs):
-        yield '<div class="pairs">\n' + "".join(map(_pair, block.pairs)) + "</div>\n"
+        bare = bool(block.pairs) and not any(side.jpeg for of in block.pairs for side in (of.left, of.right))
+        yield "<p>The dataset keeps no chips of these faces: they are told by name.</p>\n" if bare else ""
+        yield '<div class="pairs">\n' + "".join(_pair(of, bare) for of in block.pairs) + "</div>\n"
         return
     for number, group in enumerate(block.groups):
         yield from sheet.section(f"{key}-{number}", group)
@@ -127,21 +129,21 @@ def _table(table: Table) -> str:
     return f'<div class="wide"><table class="{kind}">\n{head}{rows}</table></div>\n'
 
 
-def _pair(of: Pair) -> str:
+def _pair(of: Pair, bare: bool) -> str:
     sides = (of.left,) if of.left.person == of.right.person else (of.left, of.right)
     names = "".join(
         f'<span class="person" title="{html.escape(visible(side.person))}">{name(side.person)}</span>' for side in sides
     )
     note = f'<span class="note">{html.escape(of.note)}</span>' if of.note else ""
     return (
-        f'<figure class="pair">{_seen(of.left)}{_seen(of.right)}<figcaption><b>{decimal(of.similarity, 3)}</b>'
-        f"{names}{note}</figcaption></figure>\n"
+        f'<figure class="pair">{_seen(of.left, bare)}{_seen(of.right, bare)}'
+        f"<figcaption><b>{decimal(of.similarity, 3)}</b>{names}{note}</figcaption></figure>\n"
     )
 
 
-def _seen(of: Seen) -> str:
+def _seen(of: Seen, bare: bool) -> str:
     file = f'<span class="file">{name(posixpath.basename(of.uri))}</span>'
-    return f'<span class="seen" title="{quoted_place(of.uri)}">{sheet.image(of.jpeg)}{file}</span>'
+    return f'<span class="seen" title="{quoted_place(of.uri)}">{"" if bare else sheet.image(of.jpeg)}{file}</span>'
 
 
 def _spread(of: Spread) -> str:

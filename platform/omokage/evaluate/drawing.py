@@ -37,8 +37,11 @@ FONTS: Final = {
 
 OWN: Final = "DejaVu Sans"
 
-BROAD: Final = 90
+BROAD: Final = 75
 """Characters that a legend has room for side by side."""
+
+SIGN: Final = 8
+"""Characters that the sign before a label takes, with the room between columns."""
 
 ROW: Final = 0.19
 """Height of a row of a legend, in inches."""
@@ -139,13 +142,18 @@ def legend(frame: Axes) -> None:
     labels = frame.get_legend_handles_labels()[1]
     if not labels:
         return
-    columns = min(len(labels), max(1, BROAD // (6 + max(map(len, labels)))))
-    rows = -(-len(labels) // columns)
+    rows = next(rows for rows in range(1, len(labels) + 1) if rows == len(labels) or _broad(labels, rows) <= BROAD)
+    columns = -(-len(labels) // rows)
     figure = frame.get_figure()
     if isinstance(figure, Figure):
         figure.set_figheight(figure.get_figheight() + ROW * rows)
     for text in frame.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, frameon=False).get_texts():
         text.set_parse_math(False)  # what is between dollars is no formula
+
+
+def _broad(labels: Sequence[str], rows: int) -> int:
+    """Return how many characters the columns of a legend take, which is filled column by column."""
+    return sum(max(map(len, labels[top : top + rows])) + SIGN for top in range(0, len(labels), rows))
 
 
 def plain_rates(axis: Axis) -> None:
