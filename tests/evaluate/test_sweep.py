@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from omokage.errors import ConfigError
 from omokage.evaluate import sweep as module
-from omokage.evaluate.sweep import ByPerson, ByUnit, Levels, sweep
+from omokage.evaluate.sweep import ByPerson, ByUnit, InOrder, Levels, sweep
 
 
 def tied(faces: int, seed: int) -> NDArray[np.float32]:
@@ -80,3 +80,17 @@ def test_a_person_in_two_units_has_no_pair_across_them() -> None:
 def test_thresholds_that_are_none_are_said(thresholds: list[float]) -> None:
     with pytest.raises(ConfigError, match="1 to 126 finite numbers"):
         Levels(thresholds)
+
+
+def test_vectors_in_another_order_are_counted_as_their_copy_is() -> None:
+    rng = np.random.default_rng(3)
+    vector_NE = rng.standard_normal((700, 8)).astype(np.float32)
+    vector_NE /= np.linalg.norm(vector_NE, axis=1, keepdims=True)
+    order_N, person_N, levels = rng.permutation(700), np.sort(rng.integers(0, 90, 700)), Levels([0.7, 0.2])
+    person_N = np.unique(person_N, return_inverse=True)[1]
+    copied, ordered = ByPerson(person_N, len(levels)), ByPerson(person_N, len(levels))
+    sweep(vector_NE[order_N], person_N, levels, [copied], 1)
+    sweep(InOrder(vector_NE, order_N), person_N, levels, [ordered], 1)
+    assert copied.impostor_PL.any() and copied.genuine_PL.any()
+    assert np.array_equal(copied.impostor_PL, ordered.impostor_PL)
+    assert np.array_equal(copied.genuine_PL, ordered.genuine_PL)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from omokage.evaluate.bootstrap import among
 from omokage.evaluate.folds import Folds
 from omokage.evaluate.pairs import HALF
-from omokage.evaluate.sweep import THRESHOLDS, ByUnit, Levels, sweep
+from omokage.evaluate.sweep import THRESHOLDS, ByUnit, InOrder, Levels, sweep
 from omokage.evaluate.verification import Verification
 
 Ints = NDArray[np.int64]
@@ -31,7 +31,7 @@ AFAR: Final = np.linspace(0, 1, 10)
 class Faces:
     """Faces of all folds, sorted by unit, then person."""
 
-    vector_NE: NDArray[np.float32]
+    vector_NE: NDArray[np.float32] | InOrder
     person_N: Ints
     unit_N: Ints
     fold_N: Ints

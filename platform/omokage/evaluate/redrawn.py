@@ -33,7 +33,7 @@ from omokage.evaluate.failures import Tried, far_name, frr_name, with_failures
 from omokage.evaluate.folds import Folds
 from omokage.evaluate.people import People
 from omokage.evaluate.precision_recall import PrecisionRecall, averages
-from omokage.evaluate.sweep import THRESHOLDS, ByUnit, Levels, sweep
+from omokage.evaluate.sweep import THRESHOLDS, ByUnit, InOrder, Levels, sweep
 from omokage.evaluate.verification import Verification, fmr_name, tar_name, threshold_name
 
 Ints = NDArray[np.int64]
@@ -105,8 +105,7 @@ def intervals(
     row_N = faces.row_N[order_N]
     levels = Levels(_thresholds(verification))
     counts = ByUnit(unit_P[faces.person_N][order_N], len(levels))
-    vector_NE, person_N = faces.vector_NE[order_N], faces.person_N[order_N]
-    del faces  # as large as the embeddings themselves
+    vector_NE, person_N = InOrder(faces.vector_NE, order_N), faces.person_N[order_N]
     sweep(vector_NE, person_N, levels, [counts], threads)
     units = int(unit_of.max()) + 1
     weight_RU = np.concatenate([np.ones((1, units), np.float32), draw(units, config)])

@@ -157,8 +157,20 @@ class ByUnit:
             np.add.at(self.genuine_UL.reshape(-1), (row - 1) * self.levels + code[genuine], 1)
 
 
+class InOrder:
+    """Vectors in another order, brought together when they are wanted: a copy of them all need not be held."""
+
+    def __init__(self, vector_NE: NDArray[np.float32], row_N: NDArray[np.int64]) -> None:
+        """Take vectors, and which of them comes where."""
+        self.vector_NE, self.row_N = vector_NE, row_N
+
+    def __getitem__(self, at: slice | NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return some of them."""
+        return self.vector_NE[self.row_N[at]]
+
+
 def sweep(
-    vector_NE: NDArray[np.float32],
+    vector_NE: NDArray[np.float32] | InOrder,
     person_N: NDArray[np.int64],
     levels: Levels,
     counters: Sequence[Counter],
@@ -182,7 +194,11 @@ def sweep(
 
 
 def _stripe(
-    vector_NE: NDArray[np.float32], person_N: NDArray[np.int32], start: int, levels: Levels, counters: Sequence[Counter]
+    vector_NE: NDArray[np.float32] | InOrder,
+    person_N: NDArray[np.int32],
+    start: int,
+    levels: Levels,
+    counters: Sequence[Counter],
 ) -> None:
     """Count the pairs of some rows with all faces after them."""
     row_RE = vector_NE[start : start + ROWS]
