@@ -31,3 +31,16 @@ def test_only_people_of_the_candidates_with_enough_faces_are_looked_at():
     )
     assert found.to_pylist()[0] is None
     assert found.to_pylist()[1:] == pytest.approx([factors(x[14:], 4)[6], factors(x[5:14], 4)[1]], rel=1e-4)
+
+
+@pytest.mark.filterwarnings("error")
+def test_among_many_equal_faces_it_says_nothing_instead_of_nonsense():
+    rng = np.random.default_rng(4)
+    x = np.concatenate([np.repeat(unit(rng, 1), 18, 0), unit(rng, 2), unit(rng, 20)])
+    label_N = np.repeat([0, 1], 20).astype(np.int32)
+    ids = pa.array([f"{i:03d}" for i in range(40)])
+    found = local_factors(
+        Gallery(pa.table({"face_id": ids}), x, label_N, ["a", "b"], list), np.array([19, 30]), 4
+    ).to_pylist()
+    assert found[0] is None
+    assert found[1] == pytest.approx(factors(x[20:], 4)[10], rel=1e-4)

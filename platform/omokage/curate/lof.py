@@ -3,6 +3,7 @@
 Shape key: N faces, C candidates.
 """
 
+import warnings
 from typing import Final
 
 import numpy as np
@@ -16,11 +17,14 @@ from omokage.curate.gallery import Gallery
 MOST: Final = 4096
 """Faces of a person that are compared with each other; of more, a sample, and the candidates."""
 
+MEANT: Final = 1e6
+"""Factor from which it is none: more faces are equal than a face has neighbours, and distances are divided by 0."""
+
 
 def local_factors(gallery: Gallery, row_C: NDArray[np.int64], neighbours: int) -> pa.Array:
     """Return the local outlier factor of some faces among those of their person; about 1 for one like the others.
 
-    Null where a person has fewer than twice three faces. Only the people of ``row_C`` are looked at.
+    Null where a person has fewer than twice three faces, or many equal ones. Only people of ``row_C`` are looked at.
 
     Args:
         gallery: Faces of unit length; distances are Euclidean.
@@ -38,6 +42,9 @@ def local_factors(gallery: Gallery, row_C: NDArray[np.int64], neighbours: int) -
                 rows = np.concatenate([rows[chosen_N[rows]], rest])[:MOST]
             if len(rows) >= 6:
                 model = LocalOutlierFactor(n_neighbors=min(neighbours, len(rows) // 2), algorithm="brute")
-                factor_N[rows] = -model.fit(gallery.vectors[rows]).negative_outlier_factor_
+                with warnings.catch_warnings():  # of what is left out below
+                    warnings.simplefilter("ignore", UserWarning)
+                    found_n = -model.fit(gallery.vectors[rows]).negative_outlier_factor_
+                factor_N[rows] = found_n if found_n.max() < MEANT else np.nan
     found_C = factor_N[row_C]
     return pa.array(found_C, pa.float32(), mask=np.isnan(found_C))
