@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench import inputs, watch
+from tests.bench import inputs, turns, watch
 from tests.bench.figures import Figure, measure, say
-from tests.bench.train_peers import SIDE, rates
+from tests.bench.train_peers import SIDE
 
 from omokage.train import heap
-from omokage.train.run import CONFIG, HEAD, SPLIT, START
+from omokage.train.run import CONFIG, HEAD, METRICS, SPLIT, START
 
 VERB = ("-c", "from omokage.cli import main; main()")
 
@@ -36,11 +36,10 @@ BEGUN = (CONFIG, HEAD, SPLIT, START)
 class Size:
     """How much is measured."""
 
-    people: int = 64
+    people: int = 24
     pictures: int = 16
-    epochs: int = 2
     steps: int = 8
-    rounds: int = 3
+    rounds: int = 8
     drawn: tuple[int, int] = (80, 30)
     """People, and pictures of each, of whom three quarters train and one quarter is judged."""
     unseen_epochs: int = 16
@@ -55,7 +54,6 @@ class Size:
 QUICK = Size(
     people=16,
     pictures=8,
-    epochs=2,
     steps=1,
     rounds=1,
     drawn=(24, 8),
@@ -122,48 +120,35 @@ def again(run: Path, place: Path) -> Path:
 def speed(size: Size) -> list[Figure]:
     """Measure images a second of the default network at its own size: ours, in memory, without Ray, and a plain loop.
 
-    Each round starts ours and its peers one after the other, and what counts is the median of the rounds' ratios: a
-    machine that is slower for minutes is so for all of a round.
+    Ours and its peers take turns, an epoch each; what counts is the median of the ratios within a round of turns. The
+    first epoch, in which memory is asked for, does not count.
     """
     data = dataset(size.people, size.pictures)
-    found: dict[str, list[float]] = {name: [] for name in ("ours", "memory", "bare")}
-    notes = []
     with tempfile.TemporaryDirectory() as folder:
         omokage("export", "imagefolder", str(data), f"{folder}/chips")
         (Path(folder) / "chips/omokage.parquet").unlink()
         plain = peer("plain", Path(folder) / "chips", size.steps)["rate"]
         say(f"  plain: {plain:.2f} images/s")
-        for number in range(size.rounds):
-            run = Path(folder) / f"run{number}"
-            words = ("--from-scratch", "--input-size", str(SIDE), "--epochs", str(size.epochs))
-            report, seen = train(data, run, *words, "--val-share", "0", "--test-share", "0")
-            measured = {
-                "ours": statistics.median(rates(run)),
-                "memory": statistics.median(peer("memory", run)["rates"]),
-                "bare": statistics.median(peer("bare", again(run, Path(folder) / f"bare{number}"))["rates"]),
-            }
-            for name, rate in measured.items():
-                found[name].append(rate)
-            notes.append(
-                f"round {number + 1}: "
-                + ", ".join(f"{name} {rate:.2f}" for name, rate in measured.items())
-                + f" images/s; waiting {report['waiting']:.2%}, start-up {report['start_seconds']:.1f} s, "
-                f"whole command {seen.seconds:.0f} s"
-            )
-            say(f"  {notes[-1]}")
+        found, report = in_turns(data, Path(folder), size.rounds)
     found["plain"] = [plain] * size.rounds
     what = f"{report['backbone']} at {SIDE} px, batches of 64, {report['precision']}: images/s"
 
     def beside(other: str, words: str, least: float) -> Figure:
-        ratios = [ours / its for ours, its in zip(found["ours"], found[other], strict=True)]
-        spread = f"{other}: ratios of the rounds {', '.join(f'{ratio:.3f}' for ratio in ratios)}"
+        ratios = sorted(ours / its for ours, its in zip(found["ours"], found[other], strict=True))
+        rounds = ", ".join(f"{rate:.2f}" for rate in found[other])
         return Figure(
             what=f"{what}, {words}",
             peer=f"{statistics.median(found[other]):.2f}",
             ours=f"{statistics.median(found['ours']):.2f}",
             ratio=statistics.median(ratios),
             least=least,
-            notes=(*(notes if other == "memory" else ()), *((spread,) if other != "plain" else ())),
+            notes=(
+                f"ours in each round: {', '.join(f'{rate:.2f}' for rate in found['ours'])}",
+                f"{other}: {rounds}; ratios {', '.join(f'{ratio:.3f}' for ratio in ratios)}",
+                f"waiting {report['waiting']:.2%}, start-up {report['start_seconds']:.1f} s",
+            )
+            if other != "plain"
+            else (),
         )
 
     return [
@@ -171,6 +156,36 @@ def speed(size: Size) -> list[Figure]:
         beside("plain", "against ImageFolder, DataLoader, torchvision, triplets", 1.15),
         beside("bare", "against the same loop without Ray", 0.98),
     ]
+
+
+def in_turns(data: Path, folder: Path, rounds: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
+    """Return images a second in each round, of ours and its peers by name, and the report of ours."""
+    run = folder / "run"
+    recipe = ("--from-scratch", "--input-size", str(SIDE), "--epochs", str(rounds + 1))
+    words = ("--workers", "1", "--tracking", "off", "--val-share", "0", "--test-share", "0", *recipe, "--json")
+    programs = {"ours": turns.Program(watch.python(*VERB, "train", str(data), str(run), *words), run / METRICS)}
+    try:
+        programs["ours"].turn()
+        for way, where in (("memory", run), ("bare", again(run, folder / "bare"))):
+            command = watch.python("-m", "tests.bench.train_peers", way, str(where))
+            programs[way] = turns.Program(command, environ=heap.KEPT)
+            programs[way].turn()
+        for number in range(rounds):
+            names = list(programs)
+            for name in names if number % 2 else reversed(names):
+                programs[name].turn()
+        outputs = {name: program.end() for name, program in programs.items()}
+    finally:
+        for program in programs.values():
+            program.kill()
+    lines = outputs | {"ours": (run / METRICS).read_text()}
+    return {name: _rates(text) for name, text in lines.items()}, json.loads(outputs["ours"])
+
+
+def _rates(lines: str) -> list[float]:
+    """Return images a second of each epoch but the first, from lines of JSON."""
+    said = [json.loads(line) for line in lines.splitlines()]
+    return [line["images_per_second"] for line in said if "images_per_second" in line][1:]
 
 
 def unseen(size: Size) -> list[Figure]:

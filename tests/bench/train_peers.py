@@ -15,12 +15,13 @@ RUN is the folder of a training that ``omokage train`` has begun or ended.
 """
 
 import json
+import os
+import signal
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ from omokage.train import lesson as lessons
 from omokage.train.batches import Batches
 from omokage.train.learner import Learner
 from omokage.train.loader import Batch, Loader
-from omokage.train.loop import LAST, METRICS
+from omokage.train.loop import LAST
 from omokage.train.loop import train as teach
 from omokage.train.model import Embedder
 from omokage.train.run import Run
@@ -88,7 +89,7 @@ def plain(where: str, steps: int) -> dict[str, Any]:
 
 
 def memory(where: str, steps: int) -> dict[str, Any]:
-    """Take the steps of a run on batches in memory, and return images a second of each epoch but the first."""
+    """Take the steps of a run on batches in memory; print images a second after each epoch, and wait to go on."""
     lesson = _lesson(where)
     train_N, people = labels(lesson.table, "train")
     some = Batches(train_N, lesson.recipe.batches, 0)
@@ -96,13 +97,13 @@ def memory(where: str, steps: int) -> dict[str, Any]:
     loader = Loader(lesson.chips, train_N, learner.embedder.input.size, THREADS)
     batches = list(loader(some.epoch(0)))
     learner.ready = {id(batch): learner.made(batch) for batch in batches}
-    rates = []
     for _ in range(lesson.recipe.loop.epochs):
         began = time.perf_counter()
         for batch in batches:
             learner.step([batch], torch.Generator()).loss.item()
-        rates.append(sum(len(batch.rows) for batch in batches) / (time.perf_counter() - began))
-    return {"rates": rates[1:]}
+        images = sum(len(batch.rows) for batch in batches)
+        _tell({"images_per_second": images / (time.perf_counter() - began)})
+    return {}
 
 
 class _InMemory(Learner):
@@ -118,16 +119,16 @@ class _InMemory(Learner):
 
 
 def bare(where: str, steps: int) -> dict[str, Any]:
-    """Run our loop to its end without Ray, and return images a second of each epoch but the first."""
-    began = time.perf_counter()
-    teach(_lesson(where))
-    return {"rates": rates(Path(where)), "seconds": time.perf_counter() - began}
+    """Run our loop to its end without Ray; print what it says after each epoch, and wait to go on."""
+    teach(_lesson(where), on_epoch=_tell)
+    return {}
 
 
-def rates(run: Path) -> list[float]:
-    """Return images a second of each epoch of a training but the first, in which memory is first asked for."""
-    lines = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
-    return [line["images_per_second"] for line in lines[1:]]
+def _tell(line: dict[str, Any]) -> None:
+    """Print a line and stop until told to go on (``turns``)."""
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def judge(where: str, steps: int) -> dict[str, Any]:
