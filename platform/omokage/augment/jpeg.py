@@ -90,7 +90,7 @@ def by_blocks(pixels_BCHW: Tensor, quality_B: Tensor) -> Tensor:
 def _store(picture: cpu.Picture, out: cpu.Picture, quality: int) -> None:
     content = np.rint(picture * 255).astype(np.uint8)
     _, data = cv2.imencode(".jpg", cv2.cvtColor(content, cv2.COLOR_RGB2BGR), [*HALF_COLOUR, quality])
-    np.divide(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.float32(255), out=out)
+    np.divide(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)), np.float32(255), out=out)
 
 
 def _steps(table: tuple[tuple[int, ...], ...], quality_B: Tensor) -> Tensor:
