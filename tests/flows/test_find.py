@@ -130,6 +130,30 @@ def test_findings_do_not_depend_on_shards(dataset, tmp_path):
         assert table(one, name).equals(table(other, name)), name
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system ties no process to a core")
+def test_findings_do_not_depend_on_how_many_cores_there_are(dataset, tmp_path):
+    all_of_them = os.sched_getaffinity(0)
+    if len(all_of_them) < 2:
+        pytest.skip("there is one core only")
+    many, one = copied(dataset, tmp_path / "many"), copied(dataset, tmp_path / "one")
+    config = FindConfig(threshold=0.45, recall=0.99)
+    for place in (many, one):
+        up_to_date(Dataset.open(place), Speed("int8", 1e9), lists=60)
+    find(many, config)
+    os.sched_setaffinity(0, {min(all_of_them)})
+    try:
+        find(one, config)
+    finally:
+        os.sched_setaffinity(0, all_of_them)
+    for name in ("collisions", "same_face", "outliers", "mixed"):
+        assert table(one, name).equals(table(many, name)), name
+    one, many = table(one, "collision_pairs"), table(many, "collision_pairs")
+    np.testing.assert_allclose(
+        one["score"], many["score"], atol=1e-3
+    )  # sums of other threads differ in the last digits
+    assert one.drop_columns("score").equals(many.drop_columns("score"))
+
+
 def test_lists_give_a_subset_of_all_pairs_and_say_how_many_they_miss(dataset, tmp_path):
     data = copied(dataset, tmp_path / "data")
     up_to_date(Dataset.open(data), Speed("int8", 1e9), lists=100)
