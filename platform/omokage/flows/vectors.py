@@ -32,7 +32,7 @@ def tables(data: Dataset, shards: list[Shard], columns: list[str]) -> Iterator[p
 def blocks(data: Dataset, shards: list[Shard]) -> Iterator[NDArray[np.float32]]:
     """Yield the vectors of the shards as they are stored."""
     for table in tables(data, shards, ["embedding"]):
-        vectors_ND = schema.vectors(table["embedding"].combine_chunks(), data.dim)
+        vectors_ND = _vectors(table, data.dim)
         for start in range(0, len(vectors_ND), BLOCK):
             yield vectors_ND[start : start + BLOCK]
 
@@ -54,10 +54,16 @@ def sample(
     parts, rows, base = [np.zeros((0, data.dim), np.float32)], [np.zeros(0, np.int64)], 0
     for table in tables(data, shards, ["embedding"]):
         mine = np.flatnonzero(chance_N[base : base + table.num_rows] <= share)
-        vectors_nD, good = unit(schema.vectors(table["embedding"].combine_chunks(), data.dim)[mine])
+        vectors_nD, good = unit(_vectors(table, data.dim)[mine])
         parts.append(vectors_nD[good])
         rows.append(base + mine[good])
         base += table.num_rows
     row = np.concatenate(rows)
     first = np.argsort(chance_N[row], kind="stable")[:count]
     return np.concatenate(parts)[first], row[first]
+
+
+def _vectors(table: pa.Table, dim: int) -> NDArray[np.float32]:
+    """Return the vectors of a table: of a single piece as they lie in its file, since joining copies even one."""
+    pieces = table["embedding"]
+    return schema.vectors(pieces.chunk(0) if pieces.num_chunks == 1 else pieces.combine_chunks(), dim)
