@@ -7,6 +7,7 @@ Shape key: N faces, L lists, B faces of a block, D numbers of a vector, E number
 """
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -54,9 +55,19 @@ class Npy:
         self.file = place.open("wb")
         header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_2_0(self.file, header)
+        self.file.flush()
+        self.begin = self.file.tell()
+
+    def put(self, row: int, values: NDArray[np.generic]) -> None:
+        """Write rows from a row on; several threads may. No rows are added then."""
+        rest: memoryview = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
+        at = self.begin + row * (values.nbytes // max(1, len(values)))
+        while rest:
+            done = os.pwrite(self.file.fileno(), rest, at)
+            rest, at = rest[done:], at + done
 
     def add(self, values: NDArray[np.generic]) -> None:
-        """Append rows."""
+        """Append rows to those that were added."""
         np.ascontiguousarray(values).tofile(self.file)
 
     def __enter__(self) -> "Npy":
@@ -86,25 +97,25 @@ class Builder:
             blocks: Vectors; those that are no direction become zeros.
             note: Called with the codes and people of each block, by several threads.
         """
-
-        def encoded(
-            faces: tuple[NDArray[np.float32], NDArray[np.int32]],
-        ) -> tuple[NDArray[np.float32], Codes, NDArray[np.bool_], float]:
-            block_BD, usable_B = unit(faces[0])
-            codes_BE, error = self.coder.encode(block_BD)
-            if note:
-                note(codes_BE, faces[1])
-            return block_BD, codes_BE, usable_B, error
-
         usable, errors = [np.zeros(0, bool)], [0.0]
         dtype = np.int8 if self.coder.kind == "int8" else np.float32
         with (
             Npy(self.folder / LOOSE, dtype, (len(self.label_N), self.coder.length)) as codes,
             Npy(self.folder / "vectors.npy", np.float32, (len(self.label_N), self.coder.dim)) as vectors,
         ):
-            for block_BD, codes_BE, usable_B, error in each(encoded, beside(blocks, self.label_N)):
-                vectors.add(block_BD)
-                codes.add(np.asarray(codes_BE))
+
+            def encoded(faces: tuple[NDArray[np.float32], NDArray[np.int64]]) -> tuple[NDArray[np.bool_], float]:
+                block_BD, usable_B = unit(faces[0])
+                codes_BE, error = self.coder.encode(block_BD)
+                row_B = faces[1]
+                if note:
+                    note(codes_BE, self.label_N[row_B])
+                if len(row_B):  # here: to hand over what takes as long as to make it would leave one core idle
+                    vectors.put(int(row_B[0]), block_BD)
+                    codes.put(int(row_B[0]), codes_BE)
+                return usable_B, error
+
+            for usable_B, error in each(encoded, beside(blocks, np.arange(len(self.label_N)))):
                 usable.append(usable_B)
                 errors.append(error)
         self.error = max(errors)
