@@ -5,7 +5,7 @@ That is better than one product on all cores, since what comes between the produ
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from typing import Protocol, TypeVar
 
@@ -25,6 +25,12 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+def single() -> AbstractContextManager[object]:
+    """Return a context in which this process's numerics have one thread: more wait for each other in small products."""
+    limited: AbstractContextManager[object] = _libraries().limit(limits=1)
+    return limited
+
+
 class Start(Protocol):
     """Starts work beside other work."""
 
@@ -38,8 +44,7 @@ def aside() -> Iterator[Start]:
 
     All numerics of the block have one thread each: what is set for the whole process must not change in between.
     """
-    one = _libraries().limit(limits=1)
-    with one, ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with single(), ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             yield pool.submit
         finally:
@@ -50,8 +55,7 @@ def each(work: Callable[[In], Out], items: Iterable[In], threads: int | None = N
     """Yield ``work`` of every item, in order; at most two items a thread are in hand."""
     threads = threads or cores()
     before = torch.get_num_threads()
-    one = _libraries().limit(limits=1)
-    with one, ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with single(), ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             yield from in_turn(pool, work, items, 2 * threads)
         finally:
