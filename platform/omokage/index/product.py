@@ -3,6 +3,7 @@
 Shape key: M, N codes of the two blocks, E numbers of a code.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from typing import Final
@@ -67,7 +68,8 @@ def reaching(found_MN: torch.Tensor, floor: float) -> Pairs:
         return reaching_on_gpu(found_MN, floor)
     # numpy finds them four times as quickly as torch, and whole numbers are best compared with one
     found = found_MN.numpy()
-    least = np.int32(np.clip(np.ceil(floor), -(2**31), 2**31 - 1)) if found.dtype == np.int32 else np.float32(floor)
+    whole = found.dtype == np.int32
+    least = np.int32(math.ceil(min(max(floor, -(2.0**31)), 2.0**31 - 1))) if whole else np.float32(floor)
     row, column = np.divmod(np.flatnonzero(found >= least), found.shape[1])
     return row, column
 

@@ -70,13 +70,13 @@ class Segment:
         """
         error = float(json.loads((folder / MARK).read_text())["error"])
         # "c": torch wants memory that it may write to, and nobody does
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c") for name in ARRAYS}
-        probes = Probes(np.asarray(arrays["probe_starts"]), arrays["probe_lists"], arrays["probe_sims"])
+        arrays = {name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c")) for name in ARRAYS}
+        probes = Probes(arrays["probe_starts"], arrays["probe_lists"], arrays["probe_sims"])
         return cls(
             arrays["vectors"],
             arrays["source"],
             arrays["codes"],
-            np.asarray(arrays["starts"]),
+            arrays["starts"],
             probes,
             arrays["shards"],
             arrays["shard_rows"],
@@ -115,6 +115,8 @@ def taken(array: NDArray[Number], rows: NDArray[np.int64]) -> NDArray[Number]:
 
 def released(array: NDArray[Any]) -> None:
     """Give the pages of a mapped file back to the system, which reads them again when they are needed."""
-    mapped = getattr(array, "_mmap", None)
+    mapped: Any = array
+    while mapped is not None and not isinstance(mapped, mmap.mmap):
+        mapped = getattr(mapped, "base", None)
     if mapped is not None:
         mapped.madvise(mmap.MADV_DONTNEED)
