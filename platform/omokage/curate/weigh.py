@@ -32,8 +32,8 @@ LOOSE: Final = 0.7
 DOUBT: Final = 10
 """People who weigh as much as the assumption that people have nothing in common."""
 
-AT_ONCE: Final = 8192
-"""Vectors weighed at once."""
+AT_ONCE: Final = 1024
+"""Vectors weighed at once: few enough to stay in the processor's cache, and in memory that is used again."""
 
 HELD: Final = 512 * 2**20
 """Bytes of weighed vectors that are held; more are weighed anew whenever they are read."""
