@@ -18,7 +18,7 @@ from omokage.flows import collisions, leaks
 from omokage.flows.centres import Told
 from omokage.flows.collisions import Found, JoinSettings
 from omokage.flows.find_config import FindConfig
-from omokage.flows.find_run import Judging, Run
+from omokage.flows.find_run import Ahead, Run
 from omokage.flows.findings import write_csv
 from omokage.flows.index import guest, same_origin
 from omokage.index.threads import Start, aside
@@ -57,12 +57,12 @@ def _found(run: Run, other: Dataset | None) -> dict[str, Any]:
     kinds, found, calibration = run.config.kinds, dict[str, Any](), None
     if "collisions" in kinds:
         with aside() as start:
-            judging = Judging(start, run.roomy)
-            run.open(Told(run.on_progress, judging.begin))
-            judging.begin(run.gallery)
-            calibration = run.calibration()
+            ahead = Ahead(start, run.roomy, run.config.fmr)
+            run.open(Told(run.on_progress, ahead.calibrate))
+            ahead.look(run.gallery)
+            calibration = run.calibration(ahead)
             with run.timed("collisions"):
-                found["collisions"] = _collisions(run, calibration, judging, start)
+                found["collisions"] = _collisions(run, calibration, ahead, start)
     else:
         run.open(Told(run.on_progress))
         calibration = run.calibration() if "leaks" in kinds else None
@@ -98,7 +98,7 @@ def _report(run: Run, found: dict[str, Any]) -> FindReport:
     return report
 
 
-def _collisions(run: Run, calibration: Calibration | None, judging: Judging, start: Start) -> Collided | None:
+def _collisions(run: Run, calibration: Calibration | None, ahead: Ahead, start: Start) -> Collided | None:
     """Return what was found, written; ``start`` starts what goes on beside."""
     threshold = run.threshold(calibration)
     if threshold is None:
@@ -112,7 +112,7 @@ def _collisions(run: Run, calibration: Calibration | None, judging: Judging, sta
     writing = start(partial(_written, run, matches))
     pairs = schema.COLLISION_PAIRS.empty_table()
     if calibration is not None:
-        pairs = judging.judge(run.gallery).pairs(hits, threshold)
+        pairs = ahead.judge(run.gallery).pairs(hits, threshold)
     rows = writing.result()
     run.findings.table("collision_pairs", pairs)
     if drawn:

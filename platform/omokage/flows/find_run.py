@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -91,13 +91,13 @@ class Run:
             yield f"{self.index.unusable:,} faces have a vector that is zero or not a number, and are left out"
         yield from self.warnings
 
-    def calibration(self) -> Calibration | None:
-        """Return the dataset's calibration, or None where no two people can be compared and a threshold is given."""
+    def calibration(self, ahead: "Ahead | None" = None) -> Calibration | None:
+        """Return the dataset's calibration, or None where no two people can be compared; it may be made ``ahead``."""
         with self.timed("calibration"):
             if known := collisions.remembered(self.index, self.config.fmr):
                 return known
             try:
-                return calibrate(self.gallery, self.config.fmr)
+                return ahead.calibration(self.gallery) if ahead else calibrate(self.gallery, self.config.fmr)
             except ConfigError as error:
                 self.warnings.append(str(error))
                 return None
@@ -189,20 +189,37 @@ class Run:
         self.index.faces.room = self.room
 
 
-class Judging:
-    """Looks at people beside other work, from when their faces are known."""
+class Ahead:
+    """Does beside other work what needs no lists, from when the faces are known: calibrates, and looks at people."""
 
-    def __init__(self, start: Start, roomy: bool) -> None:
-        """Take what starts work, and whether there is memory for it."""
+    def __init__(self, start: Start, roomy: bool, fmr: float) -> None:
+        """Take what starts work, whether there is memory for it, and the false match rate to calibrate at."""
         self.start = start
         self.roomy = roomy
-        self.waiting: Future[Judge] | None = None
+        self.fmr = fmr
+        self.calibrating: Future[Calibration] | None = None
+        self.looking: Future[Judge] | None = None
 
-    def begin(self, gallery: Gallery) -> None:
+    def calibrate(self, gallery: Gallery) -> None:
+        """Calibrate on a gallery, and look at its people."""
+        if self.roomy:
+            self.calibrating = self.start(partial(calibrate, gallery, self.fmr))
+            self.look(gallery)
+
+    def look(self, gallery: Gallery) -> None:
         """Look at the people of a gallery, if nobody does yet."""
-        if self.roomy and self.waiting is None:
-            self.waiting = self.start(partial(Judge, gallery, CollisionConfig()))
+        if self.roomy and self.looking is None:
+            self.looking = self.start(partial(self._looked, gallery))
+
+    def _looked(self, gallery: Gallery) -> Judge:
+        if self.calibrating:
+            wait([self.calibrating])  # which is asked for sooner
+        return Judge(gallery, CollisionConfig())
+
+    def calibration(self, gallery: Gallery) -> Calibration:
+        """Return the calibration of the gallery that was begun with, or else of this one."""
+        return self.calibrating.result() if self.calibrating else calibrate(gallery, self.fmr)
 
     def judge(self, gallery: Gallery) -> Judge:
         """Return who knows the people: of the gallery that was looked at, or else of this one."""
-        return self.waiting.result() if self.waiting else Judge(gallery, CollisionConfig())
+        return self.looking.result() if self.looking else Judge(gallery, CollisionConfig())

@@ -40,11 +40,11 @@ class Start(Protocol):
 
 @contextmanager
 def aside() -> Iterator[Start]:
-    """Give what starts work in one more thread, of one thread of numerics, beside what the block does.
+    """Give what starts work in up to two more threads, of one thread of numerics, beside what the block does.
 
     All numerics of the block have one thread each: what is set for the whole process must not change in between.
     """
-    with single(), ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with single(), ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             yield pool.submit
         finally:
