@@ -16,8 +16,9 @@ FIXED: Final = 850_000_000
 FACE: Final = 450
 """Bytes that are held of each face: ids, names, places in orders. Measured at 1,000,000 and 10,000,000 faces."""
 
-WINDOW: Final = 256 << 20
-"""Bytes of vectors and codes that are mapped at once, at least."""
+MAPPED: Final = 5 << 17
+"""Faces whose vectors may be mapped at once, at least: lists are made of so many before their pages are given back.
+Measured at 1,000,000 faces, of 128 and of 512 numbers."""
 
 READ: Final = 15e-6
 """Seconds that a face takes beside comparing: to be read, encoded, put into order and written, on two cores."""
@@ -36,7 +37,7 @@ def planned(data: Dataset, other: Dataset | None, config: FindConfig, speed: pla
     by_lists = plan.lists_seconds(faces, persons, data.dim, speed.pairs)
     vectors = 4 * data.dim * faces
     held = needed(data, other)
-    least = held + min(WINDOW, 2 * vectors)
+    least = held + min(4 * data.dim * MAPPED, 2 * vectors)
     if config.bytes < least:
         raise ConfigError(
             f"memory: {faces + _faces(other):,} faces take at least {_said(least)}, and {config.memory} is given: "

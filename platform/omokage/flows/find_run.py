@@ -70,8 +70,8 @@ class Run:
 
     @property
     def room(self) -> int:
-        """Bytes of mapped files that may stay in memory."""
-        return min(MAPPED, self.spare)
+        """Bytes of mapped files that may stay in memory; others are about to come when it is looked."""
+        return min(MAPPED, self.spare // 2)
 
     @property
     def roomy(self) -> bool:
