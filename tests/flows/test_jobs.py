@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import ray_head
-from conftest import DEADLINE, content, wait_until
+from conftest import DEADLINE, content, run, wait_until
 from crowd import Crowd
 from omokage.flows.find import find
 from omokage.flows.find_config import FindConfig
@@ -101,6 +101,29 @@ def test_two_workers_of_a_job_train_and_a_search_takes_up_what_they_trained_with
     said, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0, said + err
     assert (out / "best.toml").exists()
+
+
+def told(folder, place):
+    """Return the report below a place, which is called the same for all, without what clocks and checkouts say."""
+    text = (folder / place / "told" / "report.json").read_text(encoding="utf-8")
+    report = json.loads(text.replace(str(folder / place), "PLACE"))
+    return {name: value for name, value in report.items() if name not in ("seconds", "code", "key")}
+
+
+@pytest.mark.parametrize(("verb", "words"), [("evaluate", ()), ("audit", ("--groups", "folder:1", "--fmr", "0.01"))])
+def test_another_encoder_is_judged_by_a_job_as_by_the_command(verb, words, cluster, undisturbed, runtime, tmp_path):
+    words = [*words, "--encoder", "sface", "--from-chips", "--runtime", runtime, "--tracking", "off", "--json"]
+    for place in ("far", "here"):  # each makes the vectors anew
+        shutil.copytree(undisturbed, tmp_path / place / "data")
+    process = submitted(cluster, verb, tmp_path / "far" / "data", tmp_path / "far" / "told", *words)
+    said, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, said + err
+    job = next(json.loads(line) for line in said.splitlines() if line.startswith("{"))
+    ran = run(verb, tmp_path / "here" / "data", tmp_path / "here" / "told", *words)
+    assert ran.status == 0, ran.err
+    assert job["new"] and job["folder"] == str(tmp_path / "far" / "told")
+    assert told(tmp_path, "far") == told(tmp_path, "here")
+    assert list((tmp_path / "far" / "data" / "encoded").glob("*/*.arrow"))
 
 
 def test_a_job_that_fails_says_why_and_fails(cluster, tmp_path):
