@@ -155,3 +155,15 @@ def test_other_faces_and_wrong_settings_are_said() -> None:
     for wrong in ({"replicates": 10}, {"confidence": 1.0}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             BootstrapConfig(**wrong)
+
+
+def test_an_interval_of_the_few_draws_that_could_be_made_is_none() -> None:
+    """Of two folds of two people only draws of all four have an accuracy: always the same one."""
+    draw_R = np.full(1000, np.nan)
+    draw_R[:90] = 0.75
+    few = bootstrap.interval(0.75, draw_R, BootstrapConfig())
+    assert np.isnan([few.low, few.high]).all() and few.text() == "0.75 (too few people for an interval)"
+    assert np.isnan(bootstrap.interval(0.75, draw_R[:0], BootstrapConfig()).low)
+    draw_R[90:600] = 0.5
+    enough = bootstrap.interval(0.75, draw_R, BootstrapConfig())
+    assert (enough.low, enough.high) == (0.5, 0.75) and enough.text() == "0.75 (0.5 to 0.75)"

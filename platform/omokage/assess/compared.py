@@ -302,6 +302,8 @@ def _negative(gap: Interval) -> Interval:
 
 def decimals(told: Interval) -> str:
     """Return an interval with as many digits as its width deserves."""
+    if not math.isfinite(told.high - told.low):
+        return f"{told.value:.3f} (too few people for an interval)"
     width = max(told.high - told.low, abs(told.value) / 100)
     digits = 3 if not width > 0 else min(max(1 - math.floor(math.log10(width)), 2), 6)
     return f"{told.value:.{digits}f} ({told.low:.{digits}f} to {told.high:.{digits}f})"

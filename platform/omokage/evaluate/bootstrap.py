@@ -36,6 +36,10 @@ ROOM: Final = 20_000_000
 """Counts between units that are held."""
 
 
+KNOWN: Final = 0.5
+"""Share of draws that must give a figure for its interval to be told."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BootstrapConfig:
     """How intervals are made."""
@@ -119,10 +123,14 @@ def among(weight_RU: NDArray[np.float32], count_UU: NDArray[Any]) -> NDArray[np.
 
 
 def interval(value: float, draw_R: NDArray[np.float64], config: BootstrapConfig) -> Interval:
-    """Return the interval between percentiles of the draws; draws that could not be made are left out."""
-    draw_R = draw_R[np.isfinite(draw_R)]
-    if not len(draw_R):
+    """Return the interval between percentiles of the draws; draws that could not be made are left out.
+
+    Where most could not be made, the others are nearly the people as they are, and tell nothing: no interval is known.
+    """
+    known_R = np.isfinite(draw_R)
+    if not known_R.any() or known_R.mean() < KNOWN:
         return Interval(value=value, low=float("nan"), high=float("nan"))
+    draw_R = draw_R[known_R]
     side = (1 - config.confidence) / 2
     low, high = np.quantile(draw_R, [side, 1 - side])
     return Interval(value=value, low=min(float(low), value), high=max(float(high), value))

@@ -1,5 +1,6 @@
 """A figure and its interval."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -13,4 +14,6 @@ class Interval:
 
     def text(self) -> str:
         """Return the interval for a person."""
+        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+            return f"{self.value:.4g} (too few people for an interval)"
         return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
