@@ -110,7 +110,8 @@ def intervals(
     units = int(unit_of.max()) + 1
     weight_RU = np.concatenate([np.ones((1, units), np.float32), draw(units, config)])
     drawn = _Drawn(counts, levels, weight_RU)
-    told = drawn.figures(found)
+    told, unit_N = drawn.figures(found), counts.unit_N
+    del counts  # folds are counted in as much room
     if len(found.failed_label_F):
         every = np.concatenate([np.asarray(label_N), found.failed_label_F])
         tried = Tried.of(unit_of, np.searchsorted(everybody, every), weight_RU)
@@ -118,7 +119,7 @@ def intervals(
     if found.people is not None:
         told |= _macro(found, unit_P, weight_RU)
     if found.folds is not None and found.fold_N is not None:
-        spread = fold_draws.Faces(vector_NE, person_N, counts.unit_N, found.fold_N[row_N])
+        spread = fold_draws.Faces(vector_NE, person_N, unit_N, found.fold_N[row_N])
         told[ACCURACY] = fold_draws.all_pairs(spread, found.folds, verification, weight_RU, threads)
     values, draws = {name: value for name, (value, _) in told.items()}, moved(told)
     return Intervals(
