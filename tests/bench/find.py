@@ -238,7 +238,7 @@ def growth(size: Size) -> list[Figure]:
     seconds, peaks, notes = [], [], []
     for faces in size.grown:
         data = dataset(crowd(faces // 100, 100, 128))
-        report, seen = ours(data, "--fmr", RARE, "--memory", "8GB", memory=True)
+        report, seen = ours(data, "--fmr", RARE, memory=True)
         seconds.append(sum(report["seconds"].values()))
         peaks.append(seen.peak_mb)
         recall = report["collisions"]["recall"]

@@ -32,8 +32,9 @@ class FindConfig:
     """Share of the pairs to find, in (0, 1), where not all can be compared."""
     most_pairs: int = 50_000_000
     """More pairs of faces than these are refused, by an estimate before they are written."""
-    memory: str = "4GB"
-    """Memory to use at most. Where the faces take more, nothing is begun, and what would do is said."""
+    memory: str | None = None
+    """Memory to use at most, 3GB for example. Where the faces take more, nothing is begun, and what would do is said.
+    By default 4GB, or the least that the faces take where that is more."""
     csv: Path | None = None
     """Also write the collisions to this file: path_a,path_b,similarity."""
     address: str = "local"
@@ -56,7 +57,7 @@ class FindConfig:
             raise ConfigError(f"recall must lie between 0 and 1, got {self.recall}")
         if self.most_pairs < 1:
             raise ConfigError(f"most_pairs must be at least 1, got {self.most_pairs}")
-        if self.bytes < LEAST:
+        if self.bytes is not None and self.bytes < LEAST:
             raise ConfigError(f"memory must be at least {LEAST / 1e9:.1f}GB, got {self.memory}")
         SameFaceConfig(threshold=self.same_face_threshold)
 
@@ -67,6 +68,6 @@ class FindConfig:
         return asked or (WHAT if self.against else WHAT[:3])
 
     @property
-    def bytes(self) -> int:
-        """Memory to use."""
-        return settings.size(self.memory, "memory")
+    def bytes(self) -> int | None:
+        """Memory to use, where it is said."""
+        return None if self.memory is None else settings.size(self.memory, "memory")

@@ -20,6 +20,9 @@ MAPPED: Final = 5 << 17
 """Faces whose vectors may be mapped at once, at least: lists are made of so many before their pages are given back.
 Measured at 1,000,000 faces, of 128 and of 512 numbers."""
 
+USUAL: Final = 4_000_000_000
+"""Bytes of memory that are used at most where nothing is said and the faces do not take more."""
+
 READ: Final = 15e-6
 """Seconds that a face takes beside comparing: to be read, encoded, put into order and written, on two cores."""
 
@@ -36,13 +39,6 @@ def planned(data: Dataset, other: Dataset | None, config: FindConfig, speed: pla
     lists = plan.choose_lists(faces, persons, data.dim, speed.pairs)
     by_lists = plan.lists_seconds(faces, persons, data.dim, speed.pairs)
     vectors = 4 * data.dim * faces
-    held = needed(data, other)
-    least = held + min(4 * data.dim * MAPPED, 2 * vectors)
-    if config.bytes < least:
-        raise ConfigError(
-            f"memory: {faces + _faces(other):,} faces take at least {_said(least)}, and {config.memory} is given: "
-            f"take --memory {_said(least)}"
-        )
     return Plan(
         faces=faces,
         people=persons,
@@ -50,9 +46,28 @@ def planned(data: Dataset, other: Dataset | None, config: FindConfig, speed: pla
         lists=lists,
         method="all pairs are compared" if lists == 1 else f"{lists:,} lists, for a recall of {config.recall}",
         seconds=reading + (plan.exact_seconds(faces, speed.pairs) if lists == 1 else by_lists),
-        memory=min(config.bytes, held + 2 * vectors),
+        memory=min(allowed(data, other, config), needed(data, other) + 2 * vectors),
         disk=vectors + vectors // 4 + 150 * faces,
     )
+
+
+def allowed(data: Dataset, other: Dataset | None, config: FindConfig) -> int:
+    """Return the bytes of memory that may be used.
+
+    Raises:
+        ConfigError: What is given does not suffice.
+    """
+    faces = _faces(data)
+    least = needed(data, other) + 4 * data.dim * min(MAPPED, 2 * faces)
+    given = config.bytes
+    if given is None:
+        return max(USUAL, least)
+    if given < least:
+        raise ConfigError(
+            f"memory: {faces + _faces(other):,} faces take at least {_said(least)}, and {config.memory} is given: "
+            f"take --memory {_said(least)}, or leave it out"
+        )
+    return given
 
 
 def needed(data: Dataset, other: Dataset | None) -> int:

@@ -21,7 +21,7 @@ from omokage.flows.centres import Told
 from omokage.flows.cluster import ClusterConfig
 from omokage.flows.collisions import Found, JoinSettings
 from omokage.flows.find_config import FindConfig
-from omokage.flows.find_plan import needed, planned
+from omokage.flows.find_plan import allowed, needed, planned
 from omokage.flows.findings import Findings
 from omokage.flows.index import Index, up_to_date
 from omokage.index import plan, product
@@ -53,7 +53,7 @@ class Run:
             self.device = config.device or product.device()
             self.speed = plan.speed(data.dim, cores(), self.device)
             self.plan: Plan = planned(data, other, config, self.speed)
-            self.spare = config.bytes - needed(data, other)
+            self.spare = allowed(data, other, config) - needed(data, other)
 
     def open(self, told: Told) -> None:
         """Bring the index up to date."""
