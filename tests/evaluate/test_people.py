@@ -11,8 +11,9 @@ from sklearn.metrics import roc_auc_score
 
 from omokage.errors import ConfigError
 from omokage.evaluate.failures import with_failures
-from omokage.evaluate.people import people
-from omokage.evaluate.verification import verification
+from omokage.evaluate.people import Counting, People
+from omokage.evaluate.sweep import sweep
+from omokage.evaluate.verification import Verification, verification
 
 
 def tied(faces: int, persons: int, seed: int) -> tuple[NDArray, NDArray]:
@@ -24,12 +25,21 @@ def tied(faces: int, persons: int, seed: int) -> tuple[NDArray, NDArray]:
     return np.array(vector_NE, np.float32), label_N
 
 
+def people(vector_NE: NDArray, label_N: NDArray, thresholds: list[float], found: Verification) -> People:
+    """Return the curves of people who come in another order than that of their labels."""
+    person_N = np.unique(label_N, return_inverse=True)[1]
+    order_N = np.argsort(person_N * 7919 % 101, kind="stable")
+    counting = Counting(label_N[order_N], thresholds, found)
+    sweep(vector_NE[order_N], person_N[order_N], [counting.counter], threads=1)
+    return counting.people()
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.integers(4, 30), st.integers(2, 6), st.integers(0, 10**6))
 def test_curves_are_those_of_scikit_learn_with_ties(faces: int, persons: int, seed: int) -> None:
     vector_NE, label_N = tied(faces, persons, seed)
     thresholds = [0.5, 0.1]
-    found = people(vector_NE, label_N, thresholds, verification(vector_NE, label_N, [0.1], threads=1), threads=1)
+    found = people(vector_NE, label_N, thresholds, verification(vector_NE, label_N, [0.1], threads=1))
     product_NN = (vector_NE @ vector_NE.T).astype(float)
     aucs, misses, matches = [], [], []
     for row, label in enumerate(np.unique(label_N)):
@@ -83,7 +93,7 @@ def test_who_fares_worst_is_named_and_errors_of_few_thresholds_are_bounded() -> 
 def test_too_many_thresholds_are_said() -> None:
     vector_NE, label_N = tied(10, 3, 0)
     with pytest.raises(ConfigError, match="at most 63"):
-        people(vector_NE, label_N, np.linspace(0, 1, 64).tolist(), verification(vector_NE, label_N, [0.5]))
+        Counting(np.sort(label_N), np.linspace(0, 1, 64).tolist(), verification(vector_NE, label_N, [0.5]))
 
 
 def test_failures_are_errors() -> None:

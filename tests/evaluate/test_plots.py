@@ -14,8 +14,8 @@ from omokage.evaluate.folds import by_people, pool
 from omokage.evaluate.groups import by_table
 from omokage.evaluate.identification import identification
 from omokage.evaluate.manifold import Manifold
-from omokage.evaluate.people import people
 from omokage.evaluate.precision_recall import precision_recall
+from omokage.evaluate.redrawn import Found, with_people
 from omokage.evaluate.search import Gallery, search
 from omokage.evaluate.spread import axes, heat_map, spread
 from omokage.evaluate.verification import verification
@@ -48,7 +48,7 @@ def drawn() -> dict[str, drawing.Plot]:
         "pr": plots.precision_recall({names[0]: precision_recall(pool(by_people(vector_NE, label_N)))}),
         "cmc": plots.cmc({"a": told, "nobody": strangers}),
         "dir": plots.dir_curve({"a": told, "nobody": strangers}),
-        "people": plots.people(people(vector_NE, label_N, [0.4], found)),
+        "people": plots.people(with_people(vector_NE, label_N, Found(found), FEW)[0]),
         "scores": plots.scores(found, {names[1]: 0.4}),
         "groups": plots.groups(told_groups),
         "matrix": plots.matrix(groups.names, told_groups.cross_fmr, "FMR"),

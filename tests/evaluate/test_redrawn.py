@@ -11,9 +11,8 @@ from omokage.evaluate import bootstrap, listed_pairs
 from omokage.evaluate.bootstrap import BootstrapConfig, Intervals
 from omokage.evaluate.folds import by_people, cross_validated, of_people, steps_of
 from omokage.evaluate.listed_pairs import Lost, Pairs
-from omokage.evaluate.people import people
 from omokage.evaluate.precision_recall import precision_recall
-from omokage.evaluate.redrawn import Found, intervals
+from omokage.evaluate.redrawn import Found, intervals, with_people
 from omokage.evaluate.verification import counted, verification
 
 FMRS = (0.1, 0.03)
@@ -44,13 +43,11 @@ def found_in(vector_NE: NDArray, label_N: NDArray, prevalence: float | None = No
     """Return all that gets an interval."""
     found, steps = counted(vector_NE, label_N, FMRS, threads=1)
     folds = cross_validated(by_people(vector_NE, label_N, FOLDS, threads=1), FMRS, prevalence)
-    thresholds = [point.threshold for point in found.points]
     return Found(
         found,
         precision_recall(steps, prevalence),
         folds,
         of_people(label_N, FOLDS),
-        people(vector_NE, label_N, thresholds, found, threads=1),
         np.array(failed, np.int64),
     )
 
@@ -98,7 +95,7 @@ def slow(vector_NE: NDArray, label_N: NDArray, weight_P: NDArray, prevalence: fl
 def test_draws_are_those_of_people_drawn_one_by_one(prevalence: float | None) -> None:
     vector_NE, label_N = tied(15, 4, 0)
     found = found_in(vector_NE, label_N, prevalence)
-    told = intervals(vector_NE, label_N, found, CONFIG, threads=1)
+    _, told = with_people(vector_NE, label_N, found, CONFIG, threads=1)
     truth = slow(vector_NE, label_N, np.ones(15), prevalence)
     compared = 0
     for name, value in truth.items():
@@ -112,7 +109,7 @@ def test_draws_are_those_of_people_drawn_one_by_one(prevalence: float | None) ->
 
 def test_where_all_similarities_differ_draws_are_nearly_those_one_by_one() -> None:
     vector_NE, label_N = crowd(24, 5, 2)
-    told = intervals(vector_NE, label_N, found_in(vector_NE, label_N), CONFIG, threads=1)
+    _, told = with_people(vector_NE, label_N, found_in(vector_NE, label_N), CONFIG, threads=1)
     rows = [slow(vector_NE, label_N, weight_P, None) for weight_P in bootstrap.draw(24, CONFIG)[:60]]
     for name, near in (("average_precision", 0.05), ("best_f1", 0.1), ("accuracy", 0.2)):
         width = told.figures[name].high - told.figures[name].low
@@ -136,7 +133,7 @@ def tried_slowly(
 def test_failures_are_drawn_with_their_people_also_with_those_who_have_no_face() -> None:
     vector_NE, label_N = tied(15, 4, 1)
     failed = (2, 2, 3, 15, 15, 16)  # two people have no face at all
-    told = intervals(vector_NE, label_N, found_in(vector_NE, label_N, failed=failed), CONFIG, threads=1)
+    _, told = with_people(vector_NE, label_N, found_in(vector_NE, label_N, failed=failed), CONFIG, threads=1)
     (point, _) = verification(vector_NE, label_N, FMRS, threads=1).points
     assert point.threshold is not None
     assert told.people == told.units == 17
@@ -159,32 +156,32 @@ def test_failures_are_drawn_with_their_people_also_with_those_who_have_no_face()
 def test_means_over_people_are_drawn_by_person() -> None:
     vector_NE, label_N = crowd(20, 4, 3)
     vector_NE, label_N = vector_NE[2:-3], label_N[2:-3]  # the last has one face, and no figure of their own
-    found = found_in(vector_NE, label_N)
-    told = intervals(vector_NE, label_N, found, CONFIG, threads=1)
-    assert found.people is not None
+    people, told = with_people(vector_NE, label_N, found_in(vector_NE, label_N), CONFIG, threads=1)
     for r, weight_P in enumerate(bootstrap.draw(20, CONFIG)):
         copies = np.repeat(np.arange(20), weight_P.astype(int))
         copies = copies[copies < 19]
-        assert told.draws["macro_auc"][r] == pytest.approx(found.people.auc_P[copies].mean())
-        fnmr = np.mean([found.people.person(person).fnmr[0] for person in copies])
+        assert told.draws["macro_auc"][r] == pytest.approx(people.auc_P[copies].mean())
+        fnmr = np.mean([people.person(person).fnmr[0] for person in copies])
         assert told.draws["macro_fnmr_at_fmr_1e-1"][r] == pytest.approx(fnmr)
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     """The truth is what many other crowds like these have on average."""
     names = ("average_precision", "best_f1", "accuracy", "macro_auc")
-    fresh = [found_in(*crowd(60, 4, 1000 + seed)) for seed in range(60)]
+    crowds = [crowd(60, 4, 1000 + seed) for seed in range(60)]
+    fresh = [found_in(*each) for each in crowds]
+    curves = [with_people(*each, found, CONFIG, threads=1)[0] for each, found in zip(crowds, fresh, strict=True)]
     truth = {
         "average_precision": np.mean([each.precision_recall.average_precision for each in fresh]),
         "best_f1": np.mean([each.precision_recall.best_f1 for each in fresh]),
         "accuracy": np.mean([each.folds.mean_accuracy()[0] for each in fresh]),
-        "macro_auc": np.mean([each.people.summary().macro_auc for each in fresh]),
+        "macro_auc": np.mean([each.summary().macro_auc for each in curves]),
     }
     held, trials = dict.fromkeys(names, 0), 30
     for seed in range(trials):
         vector_NE, label_N = crowd(60, 4, seed)
         config = BootstrapConfig(replicates=150)
-        told = intervals(vector_NE, label_N, found_in(vector_NE, label_N), config, threads=1)
+        _, told = with_people(vector_NE, label_N, found_in(vector_NE, label_N), config, threads=1)
         for name in names:
             held[name] += told.figures[name].low <= truth[name] <= told.figures[name].high
     # 0.95 of 30 is 28.5; fewer than 25 would come by chance once in a hundred
@@ -238,7 +235,7 @@ def test_new_figures_of_two_encoders_are_paired() -> None:
     vector_NE, label_N = crowd(40, 5, 7)
     worse_NE = vector_NE + 0.12 * np.random.default_rng(0).standard_normal(vector_NE.shape)
     worse_NE = (worse_NE / np.linalg.norm(worse_NE, axis=1, keepdims=True)).astype(np.float32)
-    a, b = (intervals(each, label_N, found_in(each, label_N, failed=(3, 4))) for each in (vector_NE, worse_NE))
+    a, b = (with_people(each, label_N, found_in(each, label_N, failed=(3, 4)))[1] for each in (vector_NE, worse_NE))
     gaps = bootstrap.paired(a, b)
     for name in ("average_precision", "best_f1", "accuracy", "macro_auc", "frr_at_fmr_1e-1"):
         alone = a.figures[name].high - a.figures[name].low

@@ -21,7 +21,7 @@ def works(vector_NE, label_N):
     levels = sweep.Levels([0.5])
     return {
         "count": lambda: pairs.count(sorted_, np.zeros(pairs.BINS, bool)),
-        "sweep": lambda: sweep.sweep(vector_NE, label_N, levels, [sweep.ByPerson(label_N, len(levels))]),
+        "sweep": lambda: sweep.sweep(vector_NE, label_N, [sweep.ByPerson(label_N, levels)]),
         "extremes": lambda: extremes.extremes(vector_NE, label_N, 5),
     }
 

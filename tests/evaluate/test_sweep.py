@@ -52,12 +52,12 @@ def test_levels_are_those_of_loops(faces: int, people: int, thresholds: list[flo
     unit_N = person_N // 2
     levels = Levels(thresholds)
     assert levels.threshold_T.tolist() == sorted(thresholds, reverse=True)
-    by_person, by_unit = ByPerson(person_N, len(levels)), ByUnit(unit_N, len(levels))
+    by_person, by_unit = ByPerson(person_N, levels), ByUnit(unit_N, levels)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "ROWS", 7)
         patch.setattr(module, "COLUMNS", 11)
         patch.setattr(module, "DENSE", dense)
-        sweep(vector_NE, person_N, levels, [by_person, by_unit], threads=2)
+        sweep(vector_NE, person_N, [by_person, by_unit], threads=2)
     truth = slow(vector_NE, person_N, unit_N, thresholds)
     for found, told in zip(
         (by_person.impostor_PL, by_person.genuine_PL, by_unit.impostor_UUL, by_unit.genuine_UL), truth, strict=True
@@ -68,8 +68,8 @@ def test_levels_are_those_of_loops(faces: int, people: int, thresholds: list[flo
 def test_a_person_in_two_units_has_no_pair_across_them() -> None:
     vector_NE, person_N, unit_N = tied(12, 0), np.array([0, 0, 0, 1, 1, 1] * 2), np.repeat([0, 1], 6)
     levels = Levels([0.0])
-    counts = ByUnit(unit_N, len(levels))
-    sweep(vector_NE, person_N, levels, [counts], threads=1)
+    counts = ByUnit(unit_N, levels)
+    sweep(vector_NE, person_N, [counts], threads=1)
     *_, impostor_UUL, genuine_UL = slow(vector_NE, person_N, unit_N, [0.0])
     np.testing.assert_array_equal(counts.impostor_UUL, impostor_UUL)
     np.testing.assert_array_equal(counts.genuine_UL, genuine_UL)
@@ -88,9 +88,9 @@ def test_vectors_in_another_order_are_counted_as_their_copy_is() -> None:
     vector_NE /= np.linalg.norm(vector_NE, axis=1, keepdims=True)
     order_N, person_N, levels = rng.permutation(700), np.sort(rng.integers(0, 90, 700)), Levels([0.7, 0.2])
     person_N = np.unique(person_N, return_inverse=True)[1]
-    copied, ordered = ByPerson(person_N, len(levels)), ByPerson(person_N, len(levels))
-    sweep(vector_NE[order_N], person_N, levels, [copied], 1)
-    sweep(InOrder(vector_NE, order_N), person_N, levels, [ordered], 1)
+    copied, ordered = ByPerson(person_N, levels), ByPerson(person_N, levels)
+    sweep(vector_NE[order_N], person_N, [copied], 1)
+    sweep(InOrder(vector_NE, order_N), person_N, [ordered], 1)
     assert copied.impostor_PL.any() and copied.genuine_PL.any()
     assert np.array_equal(copied.impostor_PL, ordered.impostor_PL)
     assert np.array_equal(copied.genuine_PL, ordered.genuine_PL)

@@ -15,7 +15,7 @@ from omokage.index.cores import cores
 SAMPLE: Final = 1024
 """Faces that each core compares with as many others to learn how quick this machine is."""
 
-COST: Final = {"people": 1.2, "intervals": 1.2}
+COST: Final = {"people": 1.4}
 """Of a pair in some parts of the work, against counting it."""
 
 OTHERWISE: Final = 2.0
@@ -78,7 +78,7 @@ def comparisons(subject: Subject, config: EvaluateConfig) -> dict[str, int]:
     faces = len(subject.label_N)
     every = faces * (faces - 1) // 2
     within = every // config.folds  # pairs of faces in one fold
-    parts = {"pairs": every, "folds": within, "people": every, "intervals": every + within}
+    parts = {"pairs": every, "folds": within, "people": every + within}
     if config.pairs_file is not None:
         parts = {}
     if config.identify:

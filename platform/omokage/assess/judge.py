@@ -27,7 +27,7 @@ from omokage.evaluate.failures import Failures, with_failures
 from omokage.evaluate.folds import FMRS as FOLD_FMRS
 from omokage.evaluate.folds import Folds, by_people, cross_validated, of_people, steps_of
 from omokage.evaluate.pairs import Steps
-from omokage.evaluate.people import People, PeopleSummary, people
+from omokage.evaluate.people import People, PeopleSummary
 from omokage.evaluate.precision_recall import PrecisionRecall, precision_recall
 from omokage.evaluate.redrawn import Found
 from omokage.evaluate.stripes import pairs_told
@@ -154,20 +154,12 @@ class _Judge:
             folds, withheld = self._folds(
                 partial(by_people, vector_NE, label_N, self.config.folds, self.config.bootstrap.seed, self.threads)
             )
-        thresholds = [point.threshold for point in found.points if point.threshold is not None]
+        fold_N = of_people(label_N, self.config.folds, self.config.bootstrap.seed) if folds else None
+        mine = Found(found, precision, folds, fold_N, failed_F)
         with self._part("people"):
-            curves = self._named(people(vector_NE, label_N, thresholds, found, self.threads))
+            curves, told = redrawn.with_people(vector_NE, label_N, mine, self.config.bootstrap, self.threads)
+        curves = self._named(curves)
         self._warn_of_few(int((curves.faces_P > 1).sum()))
-        with self._part("intervals"):
-            mine = Found(
-                found,
-                precision,
-                folds,
-                of_people(label_N, self.config.folds, self.config.bootstrap.seed) if folds else None,
-                curves,
-                failed_F,
-            )
-            told = redrawn.intervals(vector_NE, label_N, mine, self.config.bootstrap, self.threads)
         return OneToOne(
             pairs="all pairs",
             digest="all pairs",

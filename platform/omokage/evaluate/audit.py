@@ -186,9 +186,8 @@ class _Counted:
         key_U, unit_N = np.unique(key_N, return_inverse=True)
         self.group_U, self.draw_U = key_U // (int(draw_P.max()) + 1), key_U % (int(draw_P.max()) + 1)
         order_N = np.argsort(unit_N, kind="stable")
-        levels = Levels([threshold])
-        self.counts = ByUnit(unit_N[order_N], len(levels))
-        sweep(vector_NE[row_N][order_N], person_N[order_N], levels, [self.counts], how[1])
+        self.counts = ByUnit(unit_N[order_N], Levels([threshold]))
+        sweep(vector_NE[row_N][order_N], person_N[order_N], [self.counts], how[1])
         drawn_RD = draw(int(draw_P.max()) + 1, self.config)
         # the first row is of the faces as they are
         self.weight_RU = np.concatenate([np.ones((1, len(key_U)), np.float32), drawn_RD[:, self.draw_U]])

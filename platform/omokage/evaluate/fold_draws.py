@@ -46,8 +46,8 @@ def all_pairs(
     for fold in np.unique(faces.fold_N):
         row_n = np.flatnonzero(faces.fold_N == fold)
         own_U, unit_n = np.unique(faces.unit_N[row_n], return_inverse=True)
-        counts = ByUnit(unit_n.astype(np.int64), len(levels))
-        sweep(faces.vector_NE[row_n], faces.person_N[row_n], levels, [counts], threads)
+        counts = ByUnit(unit_n.astype(np.int64), levels)
+        sweep(faces.vector_NE[row_n], faces.person_N[row_n], [counts], threads)
         mine_RU = weight_RU[:, own_U]
         genuine.append(mine_RU.astype(np.float64) @ counts.genuine_UL)
         impostor.append(np.stack([among(mine_RU, counts.impostor_UUL[..., level]) for level in range(len(levels))], 1))

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omokage.errors import ConfigError
-from omokage.evaluate import pairs
-from omokage.evaluate.sweep import THRESHOLDS, ByPerson, Levels, sweep
+from omokage.evaluate.sweep import THRESHOLDS, ByPerson, Levels
 from omokage.evaluate.verification import Verification
 
 WORST: Final = 10
@@ -124,44 +123,47 @@ class PeopleSummary:
         return "\n".join(lines)
 
 
-def people(
-    embedding_NE: Any, label_N: Any, thresholds: Sequence[float], found: Verification, threads: int | None = None
-) -> People:
-    """Return every person's curve: their own pairs against all their pairs with others.
+class Counting:
+    """Every person's own pairs against all their pairs with others, to be counted by a sweep."""
 
-    Args:
-        embedding_NE: Unit vectors. Shape (N, E).
-        label_N: Whose face each is. Shape (N,).
-        thresholds: One for all people; rates are exact there.
-        found: In the same faces; the curves' other thresholds are taken from its ROC.
-        threads: To work on; all cores by default.
+    def __init__(self, label_N: NDArray[Any], thresholds: Sequence[float], found: Verification) -> None:
+        """Begin with no pair.
 
-    Raises:
-        ConfigError: There are too many thresholds.
-        DatasetError: The faces cannot be compared.
-    """
-    if len(thresholds) > THRESHOLDS // 2:
-        raise ConfigError(f"at most {THRESHOLDS // 2} thresholds, got {len(thresholds)}")
-    faces = pairs.by_person(embedding_NE, label_N)
-    levels = Levels([*thresholds, *_spread(found, THRESHOLDS - len(thresholds))])
-    counts = ByPerson(faces.person_N, len(levels))
-    sweep(faces.vector_NE, faces.person_N, levels, [counts], threads)
-    genuine_PL, impostor_PL = counts.genuine_PL, counts.impostor_PL
-    genuine_P1, impostor_P1 = genuine_PL.sum(1, keepdims=True), impostor_PL.sum(1, keepdims=True)
-    with np.errstate(invalid="ignore"):
-        tar_PL, fmr_PL = np.cumsum(genuine_PL, 1) / genuine_P1, np.cumsum(impostor_PL, 1) / impostor_P1
-        share_PL, rate_PL = genuine_PL / genuine_P1, impostor_PL / impostor_P1
-        auc_P = np.sum((tar_PL - share_PL / 2) * rate_PL, 1)
-    return People(
-        label_P=np.unique(np.asarray(label_N)),
-        faces_P=np.bincount(faces.person_N),
-        threshold_T=levels.threshold_T,
-        fmr_PT=fmr_PL[:, :-1],
-        tar_PT=tar_PL[:, :-1],
-        auc_P=auc_P,
-        auc_error_P=np.sum(share_PL * rate_PL, 1) / 2,
-        asked=tuple(float(threshold) for threshold in thresholds),
-    )
+        Args:
+            label_N: Whose face each is, the faces of one person side by side.
+            thresholds: One for all people; rates are exact there.
+            found: In the same faces; the curves' other thresholds are taken from its ROC.
+
+        Raises:
+            ConfigError: There are too many thresholds.
+        """
+        if len(thresholds) > THRESHOLDS // 2:
+            raise ConfigError(f"at most {THRESHOLDS // 2} thresholds, got {len(thresholds)}")
+        self.asked = tuple(float(threshold) for threshold in thresholds)
+        self.label_P, first_P, person_N = np.unique(label_N, return_index=True, return_inverse=True)
+        self.faces_P = np.bincount(person_N)
+        self.place_P = np.argsort(np.argsort(first_P))
+        levels = Levels([*thresholds, *_spread(found, THRESHOLDS - len(thresholds))])
+        self.counter = ByPerson(self.place_P[person_N], levels)
+
+    def people(self) -> People:
+        """Return all people's curves, in the order of their labels."""
+        genuine_PL, impostor_PL = self.counter.genuine_PL[self.place_P], self.counter.impostor_PL[self.place_P]
+        genuine_P1, impostor_P1 = genuine_PL.sum(1, keepdims=True), impostor_PL.sum(1, keepdims=True)
+        with np.errstate(invalid="ignore"):
+            tar_PL, fmr_PL = np.cumsum(genuine_PL, 1) / genuine_P1, np.cumsum(impostor_PL, 1) / impostor_P1
+            share_PL, rate_PL = genuine_PL / genuine_P1, impostor_PL / impostor_P1
+            auc_P = np.sum((tar_PL - share_PL / 2) * rate_PL, 1)
+        return People(
+            label_P=self.label_P,
+            faces_P=self.faces_P,
+            threshold_T=self.counter.levels.threshold_T,
+            fmr_PT=fmr_PL[:, :-1],
+            tar_PT=tar_PL[:, :-1],
+            auc_P=auc_P,
+            auc_error_P=np.sum(share_PL * rate_PL, 1) / 2,
+            asked=self.asked,
+        )
 
 
 def _spread(found: Verification, count: int) -> NDArray[np.float64]:

@@ -31,7 +31,7 @@ from omokage.evaluate.bootstrap import (
 )
 from omokage.evaluate.failures import Tried, far_name, frr_name, with_failures
 from omokage.evaluate.folds import Folds
-from omokage.evaluate.people import People
+from omokage.evaluate.people import Counting, People
 from omokage.evaluate.precision_recall import PrecisionRecall, averages
 from omokage.evaluate.sweep import THRESHOLDS, ByUnit, InOrder, Levels, sweep
 from omokage.evaluate.verification import Verification, fmr_name, tar_name, threshold_name
@@ -64,8 +64,6 @@ class Found:
     folds: Folds | None = None
     fold_N: Ints | None = None
     """Which fold each face is in, where all pairs are compared."""
-    people: People | None = None
-    """In the order of their labels."""
     failed_label_F: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     """Whose picture each is that gave no face."""
 
@@ -83,53 +81,97 @@ def intervals(
     which each draw chooses its own threshold, and ``fmr_at_threshold_of_fmr_…`` at the one that was found;
     ``threshold_at_fnmr_1e-2``, the highest at which so few genuine pairs at most do not match, nearly. With precision
     ``average_precision`` and ``best_f1``, at the prevalence of the draw where none was set; with folds ``accuracy``,
-    for which each draw learns its thresholds anew; with people ``macro_auc`` and ``macro_fnmr_at_fmr_…``, whose people
-    are drawn while those whom each is compared with, and the thresholds, stay as they are; with failures
-    ``frr_at_fmr_…`` and ``far_at_threshold_of_fmr_…``.
+    for which each draw learns its thresholds anew; with failures ``frr_at_fmr_…`` and ``far_at_threshold_of_fmr_…``.
 
     Raises:
         DatasetError: These are other faces, or faces that cannot be compared.
     """
-    config, verification = config or BootstrapConfig(), found.verification
-    faces = pairs.by_person(embedding_NE, label_N)
-    name_P = np.unique(np.asarray(label_N))
-    if (len(faces.person_N), len(name_P)) != (verification.faces, verification.people):
-        raise DatasetError(
-            f"the figures are of {verification.faces:,} faces of {verification.people:,} people; these are others"
+    mine = _Redrawing(embedding_NE, np.asarray(label_N), found, config or BootstrapConfig(), threads)
+    sweep(mine.vector_NE, mine.person_N, [mine.counts], threads)
+    return mine.intervals()
+
+
+def with_people(
+    embedding_NE: Any,
+    label_N: Any,
+    found: Found,
+    config: BootstrapConfig | None = None,
+    threads: int | None = None,
+) -> tuple[People, Intervals]:
+    """Return every person's curve, exact where the data show a rate, and the intervals; pairs are compared once.
+
+    Figures: those of ``intervals``, and ``macro_auc`` and ``macro_fnmr_at_fmr_…``, whose people are drawn while those
+    whom each is compared with, and the thresholds, stay as they are.
+
+    Args:
+        embedding_NE: Unit vectors. Shape (N, E).
+        label_N: Whose face each is. Shape (N,).
+        found: In the same faces.
+        config: How people are drawn.
+        threads: To work on; all cores by default.
+
+    Raises:
+        ConfigError: There are too many rates.
+        DatasetError: These are other faces, or faces that cannot be compared.
+    """
+    mine = _Redrawing(embedding_NE, np.asarray(label_N), found, config or BootstrapConfig(), threads)
+    thresholds = [point.threshold for point in found.verification.points if point.threshold is not None]
+    counting = Counting(mine.label_N[mine.row_N], thresholds, found.verification)
+    sweep(mine.vector_NE, mine.person_N, [counting.counter, mine.counts], threads)
+    people = counting.people()
+    del counting
+    return people, mine.intervals(people)
+
+
+class _Redrawing:
+    """One set of people that is drawn anew, their pairs to be counted by a sweep."""
+
+    def __init__(
+        self, embedding_NE: Any, label_N: NDArray[Any], found: Found, config: BootstrapConfig, threads: int | None
+    ) -> None:
+        self.label_N, self.found, self.config, self.threads = label_N, found, config, threads
+        faces, verification = pairs.by_person(embedding_NE, label_N), found.verification
+        name_P = np.unique(label_N)
+        if (len(faces.person_N), len(name_P)) != (verification.faces, verification.people):
+            raise DatasetError(
+                f"the figures are of {verification.faces:,} faces of {verification.people:,} people; these are others"
+            )
+        failed_F = found.failed_label_F
+        self.everybody = np.union1d(name_P, failed_F) if len(failed_F) else name_P
+        # as many for every evaluation of these people, so that draws can be paired
+        self.unit_of = units_for(len(self.everybody), room(THRESHOLDS + 1), config.seed)
+        self.unit_P = self.unit_of[np.searchsorted(self.everybody, name_P)]
+        order_N = np.argsort(self.unit_P[faces.person_N], kind="stable")
+        self.row_N = faces.row_N[order_N]
+        self.vector_NE, self.person_N = InOrder(faces.vector_NE, order_N), faces.person_N[order_N]
+        self.counts = ByUnit(self.unit_P[self.person_N], Levels(_thresholds(verification)))
+
+    def intervals(self, people: People | None = None) -> Intervals:
+        """Return the intervals, once all pairs are counted; the counts are let go."""
+        found, config = self.found, self.config
+        units = int(self.unit_of.max()) + 1
+        weight_RU = np.concatenate([np.ones((1, units), np.float32), draw(units, config)])
+        drawn, unit_N = _Drawn(self.counts, weight_RU), self.counts.unit_N
+        del self.counts  # folds are counted in as much room
+        told = drawn.figures(found)
+        if len(found.failed_label_F):
+            every = np.concatenate([self.label_N, found.failed_label_F])
+            tried = Tried.of(self.unit_of, np.searchsorted(self.everybody, every), weight_RU)
+            told |= drawn.with_failures(found, self.label_N, tried)
+        if people is not None:
+            told |= _macro(people, found.verification, self.unit_P, weight_RU)
+        if found.folds is not None and found.fold_N is not None:
+            spread = fold_draws.Faces(self.vector_NE, self.person_N, unit_N, found.fold_N[self.row_N])
+            told[ACCURACY] = fold_draws.all_pairs(spread, found.folds, found.verification, weight_RU, self.threads)
+        values, draws = {name: value for name, (value, _) in told.items()}, moved(told)
+        return Intervals(
+            people=len(self.everybody),
+            units=units,
+            config=config,
+            key=key_of(self.everybody.tolist(), config),
+            figures={name: interval(value, draws[name], config) for name, value in values.items()},
+            draws=draws,
         )
-    everybody = np.union1d(name_P, found.failed_label_F) if len(found.failed_label_F) else name_P
-    # as many for every evaluation of these people, so that draws can be paired
-    unit_of = units_for(len(everybody), room(THRESHOLDS + 1), config.seed)
-    unit_P = unit_of[np.searchsorted(everybody, name_P)]
-    order_N = np.argsort(unit_P[faces.person_N], kind="stable")
-    row_N = faces.row_N[order_N]
-    levels = Levels(_thresholds(verification))
-    counts = ByUnit(unit_P[faces.person_N][order_N], len(levels))
-    vector_NE, person_N = InOrder(faces.vector_NE, order_N), faces.person_N[order_N]
-    sweep(vector_NE, person_N, levels, [counts], threads)
-    units = int(unit_of.max()) + 1
-    weight_RU = np.concatenate([np.ones((1, units), np.float32), draw(units, config)])
-    drawn = _Drawn(counts, levels, weight_RU)
-    told, unit_N = drawn.figures(found), counts.unit_N
-    del counts  # folds are counted in as much room
-    if len(found.failed_label_F):
-        every = np.concatenate([np.asarray(label_N), found.failed_label_F])
-        tried = Tried.of(unit_of, np.searchsorted(everybody, every), weight_RU)
-        told |= drawn.with_failures(found, np.asarray(label_N), tried)
-    if found.people is not None:
-        told |= _macro(found, unit_P, weight_RU)
-    if found.folds is not None and found.fold_N is not None:
-        spread = fold_draws.Faces(vector_NE, person_N, unit_N, found.fold_N[row_N])
-        told[ACCURACY] = fold_draws.all_pairs(spread, found.folds, verification, weight_RU, threads)
-    values, draws = {name: value for name, (value, _) in told.items()}, moved(told)
-    return Intervals(
-        people=len(everybody),
-        units=units,
-        config=config,
-        key=key_of(everybody.tolist(), config),
-        figures={name: interval(value, draws[name], config) for name, value in values.items()},
-        draws=draws,
-    )
 
 
 def moved(told: dict[str, tuple[float, NDArray[np.float64]]]) -> dict[str, NDArray[np.float64]]:
@@ -141,7 +183,8 @@ def moved(told: dict[str, tuple[float, NDArray[np.float64]]]) -> dict[str, NDArr
 class _Drawn:
     """Rates at every threshold, from the highest down, in every draw."""
 
-    def __init__(self, counts: ByUnit, levels: Levels, weight_RU: NDArray[np.float32]) -> None:
+    def __init__(self, counts: ByUnit, weight_RU: NDArray[np.float32]) -> None:
+        levels = counts.levels
         self.threshold_T = levels.threshold_T
         weight_RU = weight_RU[:, : len(counts.genuine_UL)]  # the last units may have no face
         impostor_RL = np.stack([among(weight_RU, counts.impostor_UUL[..., level]) for level in range(len(levels))], 1)
@@ -216,11 +259,11 @@ class _Drawn:
         return np.array([np.interp(1, [0, *(x_T + y_T), 2], [0, *x_T, 1]) for x_T, y_T in rows])
 
 
-def _macro(found: Found, unit_P: Ints, weight_RU: NDArray[np.float32]) -> dict[str, tuple[float, NDArray[np.float64]]]:
+def _macro(
+    told: People, found: Verification, unit_P: Ints, weight_RU: NDArray[np.float32]
+) -> dict[str, tuple[float, NDArray[np.float64]]]:
     """Return means over people, each counting as much as any other, and their draws."""
-    assert found.people is not None
-    told, summary = found.people, found.people.summary()
-    several_P = told.faces_P > 1
+    summary, several_P = told.summary(), told.faces_P > 1
     units = weight_RU.shape[1]
     count_R = weight_RU.astype(np.float64) @ np.bincount(unit_P[several_P], minlength=units)
 
@@ -231,7 +274,7 @@ def _macro(found: Found, unit_P: Ints, weight_RU: NDArray[np.float32]) -> dict[s
         return mean_R
 
     drawn = {MACRO: (summary.macro_auc, mean(told.auc_P))}
-    shown = [point.fmr for point in found.verification.points if point.threshold is not None]
+    shown = [point.fmr for point in found.points if point.threshold is not None]
     for fmr, threshold, value in zip(shown, told.asked, summary.macro_fnmr, strict=True):
         at = int(np.searchsorted(-told.threshold_T, -threshold))
         drawn[macro_name(fmr)] = value, mean(1 - told.tar_PT[:, at])

@@ -70,11 +70,14 @@ class Block:
     rows: slice
     columns: slice
     code_RC: NDArray[np.uint8]
-    """Level; ``len(levels)`` more where the pair is of one person; twice that where it is not to be counted."""
+    """Level, of those of the counter; ``len(levels)`` more where the pair is of one person; twice that where it is not
+    to be counted."""
 
 
 class Counter(Protocol):
     """Something that counts the pairs of a block; several threads call it."""
+
+    levels: Levels
 
     def add(self, block: Block) -> None:
         """Count."""
@@ -86,28 +89,28 @@ class ByPerson:
 
     person_N: NDArray[np.int64]
     """Rising from 0."""
-    levels: int
+    levels: Levels
     impostor_PL: NDArray[np.int64] = field(init=False)
     genuine_PL: NDArray[np.int64] = field(init=False)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         """Begin with no pair."""
-        shape = int(self.person_N[-1]) + 1, self.levels
+        shape = int(self.person_N[-1]) + 1, len(self.levels)
         self.impostor_PL, self.genuine_PL = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
 
     def add(self, block: Block) -> None:
         """Count."""
-        width = 2 * self.levels + 1
+        levels, width = len(self.levels), 2 * len(self.levels) + 1
         for part, code_XY in ((block.rows, block.code_RC), (block.columns, block.code_RC.T)):
             person_X = self.person_N[part]
             first, count = int(person_X[0]), int(person_X[-1] - person_X[0]) + 1
             base_X = ((person_X - first) * width).astype(np.int32)
             found = _bincount(base_X[:, None] + code_XY, count * width).reshape(count, width)
             with self.lock:
-                self.impostor_PL[first : first + count] += found[:, : self.levels]
+                self.impostor_PL[first : first + count] += found[:, :levels]
                 if part is block.rows:  # a pair of one person is found twice
-                    self.genuine_PL[first : first + count] += found[:, self.levels : -1]
+                    self.genuine_PL[first : first + count] += found[:, levels:-1]
 
 
 @dataclass
@@ -116,7 +119,7 @@ class ByUnit:
 
     unit_N: NDArray[np.int64]
     """Rising from 0."""
-    levels: int
+    levels: Levels
     impostor_UUL: NDArray[np.int64] = field(init=False)
     """Of different people; each pair once, at (lower unit, higher unit)."""
     genuine_UL: NDArray[np.int64] = field(init=False)
@@ -126,14 +129,15 @@ class ByUnit:
     def __post_init__(self) -> None:
         """Begin with no pair."""
         units = int(self.unit_N[-1]) + 1
-        self.impostor_UUL = np.zeros((units, units, self.levels), np.int64)
-        self.genuine_UL = np.zeros((units, self.levels), np.int64)
+        self.impostor_UUL = np.zeros((units, units, len(self.levels)), np.int64)
+        self.genuine_UL = np.zeros((units, len(self.levels)), np.int64)
 
     def add(self, block: Block) -> None:
         """Count."""
         row_R, column_C = self.unit_N[block.rows], self.unit_N[block.columns]
         top, left = int(row_R[0]), int(column_C[0])
-        high, wide, width = int(row_R[-1]) - top + 1, int(column_C[-1]) - left + 1, 2 * self.levels + 1
+        high, wide = int(row_R[-1]) - top + 1, int(column_C[-1]) - left + 1
+        levels, width = len(self.levels), 2 * len(self.levels) + 1
         if high * wide * width > DENSE * block.code_RC.size:
             self._scatter(block, row_R, column_C)
             return
@@ -143,18 +147,18 @@ class ByUnit:
         found = _bincount(key_RC, high * wide * width).reshape(high, wide, width)
         same = np.arange(max(top, left), min(top + high, left + wide))
         with self.lock:
-            self.impostor_UUL[top : top + high, left : left + wide] += found[..., : self.levels]
-            self.genuine_UL[same] += found[same - top, same - left, self.levels : -1]
+            self.impostor_UUL[top : top + high, left : left + wide] += found[..., :levels]
+            self.genuine_UL[same] += found[same - top, same - left, levels:-1]
 
     def _scatter(self, block: Block, row_R: NDArray[np.int64], column_C: NDArray[np.int64]) -> None:
-        code = block.code_RC.astype(np.int64).ravel()
+        code, levels = block.code_RC.astype(np.int64).ravel(), len(self.levels)
         unit = (row_R[:, None] * len(self.genuine_UL) + column_C).ravel()
-        impostor = code < self.levels
-        genuine = (code >= self.levels) & (code < 2 * self.levels) & (row_R[:, None] == column_C).ravel()
+        impostor = code < levels
+        genuine = (code >= levels) & (code < 2 * levels) & (row_R[:, None] == column_C).ravel()
         with self.lock:
-            np.add.at(self.impostor_UUL.reshape(-1), unit[impostor] * self.levels + code[impostor], 1)
+            np.add.at(self.impostor_UUL.reshape(-1), unit[impostor] * levels + code[impostor], 1)
             row = unit[genuine] % len(self.genuine_UL)
-            np.add.at(self.genuine_UL.reshape(-1), (row - 1) * self.levels + code[genuine], 1)
+            np.add.at(self.genuine_UL.reshape(-1), (row - 1) * levels + code[genuine], 1)
 
 
 class InOrder:
@@ -172,23 +176,21 @@ class InOrder:
 def sweep(
     vector_NE: NDArray[np.float32] | InOrder,
     person_N: NDArray[np.int64],
-    levels: Levels,
     counters: Sequence[Counter],
     threads: int | None = None,
 ) -> None:
-    """Give every pair of faces to the counters, once.
+    """Give every pair of faces to the counters, once, each with its own levels.
 
     Args:
         vector_NE: Unit vectors.
         person_N: Whose face each is, in any order.
-        levels: Of similarity.
         counters: What to count.
         threads: To work on; all cores by default.
     """
     small_N = person_N.astype(np.int32)
 
     def stripe(start: int) -> None:
-        _stripe(vector_NE, small_N, start, levels, counters)
+        _stripe(vector_NE, small_N, start, counters)
 
     stripes(stripe, len(person_N), ROWS, threads)
 
@@ -197,7 +199,6 @@ def _stripe(
     vector_NE: NDArray[np.float32] | InOrder,
     person_N: NDArray[np.int32],
     start: int,
-    levels: Levels,
     counters: Sequence[Counter],
 ) -> None:
     """Count the pairs of some rows with all faces after them."""
@@ -211,15 +212,17 @@ def _stripe(
         product_RC, bin_RC = product[:size].reshape(shape), bins[:size].reshape(shape)
         code_RC = code[:size].reshape(shape)
         np.matmul(row_RE, column_CE.T, out=product_RC)
-        levels.of(pairs.rounded(product_RC), bin_RC, code_RC)
+        cell_RC = pairs.rounded(product_RC)
         rows, columns = slice(start, start + shape[0]), slice(left, left + shape[1])
         same_RC = person_N[rows, None] == person_N[columns]
-        if same_RC.any():
-            np.add(code_RC, np.uint8(len(levels)), out=code_RC, where=same_RC)
-        if left < start + shape[0]:
-            late_RC = np.arange(rows.start, rows.stop)[:, None] >= np.arange(columns.start, columns.stop)
-            code_RC[late_RC] = 2 * len(levels)
         for counter in counters:
+            levels = counter.levels
+            levels.of(cell_RC, bin_RC, code_RC)
+            if same_RC.any():
+                np.add(code_RC, np.uint8(len(levels)), out=code_RC, where=same_RC)
+            if left < start + shape[0]:
+                late_RC = np.arange(rows.start, rows.stop)[:, None] >= np.arange(columns.start, columns.stop)
+                code_RC[late_RC] = 2 * len(levels)
             counter.add(Block(rows, columns, code_RC))
 
 
