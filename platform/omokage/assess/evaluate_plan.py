@@ -69,7 +69,7 @@ def planned(subject: Subject, config: EvaluateConfig, more: int = 0, threads: in
         failed=len(subject.failed_label_F),
         pairs=parts,
         seconds=seconds + OTHERWISE,
-        memory=HELD + 3 * subject.vector_NE.nbytes,  # as they are, sorted by person, and by unit
+        memory=HELD + 3 * subject.vector_NE.nbytes,  # as they are, sorted by person, and those searched for
     )
 
 

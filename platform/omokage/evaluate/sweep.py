@@ -215,13 +215,15 @@ def _stripe(
         cell_RC = pairs.rounded(product_RC)
         rows, columns = slice(start, start + shape[0]), slice(left, left + shape[1])
         same_RC = person_N[rows, None] == person_N[columns]
+        some, late_RC = same_RC.any(), None
+        if left < start + shape[0]:
+            late_RC = np.arange(rows.start, rows.stop)[:, None] >= np.arange(columns.start, columns.stop)
         for counter in counters:
             levels = counter.levels
             levels.of(cell_RC, bin_RC, code_RC)
-            if same_RC.any():
+            if some:
                 np.add(code_RC, np.uint8(len(levels)), out=code_RC, where=same_RC)
-            if left < start + shape[0]:
-                late_RC = np.arange(rows.start, rows.stop)[:, None] >= np.arange(columns.start, columns.stop)
+            if late_RC is not None:
                 code_RC[late_RC] = 2 * len(levels)
             counter.add(Block(rows, columns, code_RC))
 
