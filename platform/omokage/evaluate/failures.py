@@ -72,6 +72,19 @@ def with_failures(found: Verification, label_N: Any, failed_label_F: Any) -> Fai
     """
     label_A = np.concatenate([np.asarray(label_N), np.asarray(failed_label_F, np.asarray(label_N).dtype)])
     genuine, impostor = possible(label_A)
+    pictures = len(label_A), len(label_A) - len(np.asarray(label_N))
+    return among_tried(found, genuine, impostor, pictures)
+
+
+def among_tried(found: Verification, genuine: int, impostor: int, pictures: tuple[int, int]) -> Failures:
+    """Return the figures as they are, and among all pairs that were tried: those that could not be do not match.
+
+    Args:
+        found: In the pairs that could be compared.
+        genuine: Pairs of one person that were tried.
+        impostor: Pairs of different people likewise.
+        pictures: That were tried, and how many of them gave no face.
+    """
     points = [
         FailurePoint(
             fmr=point.fmr,
@@ -83,13 +96,8 @@ def with_failures(found: Verification, label_N: Any, failed_label_F: Any) -> Fai
         for point in found.points
         if point.tar is not None and point.threshold is not None and point.counted_fmr is not None
     ]
-    return Failures(
-        tried=len(label_A),
-        failed=len(label_A) - len(np.asarray(label_N)),
-        genuine=genuine,
-        impostor=impostor,
-        points=tuple(points),
-    )
+    tried, failed = pictures
+    return Failures(tried=tried, failed=failed, genuine=genuine, impostor=impostor, points=tuple(points))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from omokage.errors import ConfigError, DatasetError
 from omokage.evaluate import fold_draws
 from omokage.evaluate import verification as figures
 from omokage.evaluate.bootstrap import BootstrapConfig, Intervals, draw, interval, key_of
-from omokage.evaluate.failures import FailurePoint, Failures, far_name, frr_name
+from omokage.evaluate.failures import Failures, among_tried, far_name, frr_name
 from omokage.evaluate.folds import Folds, steps_of
 from omokage.evaluate.pairs import Steps, edge, rounded
 from omokage.evaluate.precision_recall import averages
@@ -156,25 +156,7 @@ def failures(found: Verification, lost: Lost, pictures: tuple[int, int]) -> Fail
         pictures: That are listed, and how many of them gave no face.
     """
     genuine = int(lost.same_X.sum())
-    impostor = len(lost) - genuine
-    points = [
-        FailurePoint(
-            fmr=point.fmr,
-            threshold=point.threshold,
-            fnmr=1 - point.tar,
-            frr=1 - point.tar * found.genuine / (found.genuine + genuine),
-            far=point.counted_fmr * found.impostor / (found.impostor + impostor),
-        )
-        for point in found.points
-        if point.tar is not None and point.threshold is not None and point.counted_fmr is not None
-    ]
-    return Failures(
-        tried=pictures[0],
-        failed=pictures[1],
-        genuine=found.genuine + genuine,
-        impostor=found.impostor + impostor,
-        points=tuple(points),
-    )
+    return among_tried(found, found.genuine + genuine, found.impostor + len(lost) - genuine, pictures)
 
 
 class _Drawn:
@@ -234,10 +216,8 @@ class _Drawn:
 
     def _precision(self, steps: Steps) -> dict[str, float]:
         assert self.found.precision_recall is not None
-        set_ = self.found.precision_recall
         genuine, impostor = steps.genuine_K.sum(), steps.impostor_K.sum()
-        own = genuine / (genuine + impostor)
-        share_X = np.array([own if set_.prevalence == set_.counted_prevalence else set_.prevalence])
+        share_X = self.found.precision_recall.share(np.array([genuine / (genuine + impostor)]))
         sums = np.cumsum(steps.genuine_K)[None] / genuine, np.cumsum(steps.impostor_K)[None] / impostor
         average_X, f1_X = averages(*sums, share_X)
         return {AP: float(average_X[0]), F1: float(f1_X[0])}

@@ -35,6 +35,10 @@ class PrecisionRecall:
     curve: tuple[tuple[float, float, float], ...]
     """Threshold, precision, recall."""
 
+    def share(self, own_X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the prevalence to tell precision for where pairs are drawn: their own, unless one was set."""
+        return own_X if self.prevalence == self.counted_prevalence else np.full(len(own_X), self.prevalence)
+
     def json(self) -> str:
         """Return the figures as one JSON object."""
         return json.dumps(asdict(self))

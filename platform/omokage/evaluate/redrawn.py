@@ -226,9 +226,8 @@ class _Drawn:
 
     def _precision(self, found: PrecisionRecall) -> dict[str, tuple[float, NDArray[np.float64]]]:
         """Return average precision and the best F1, at the prevalence of the draw unless one was set."""
-        own_R = self.genuine_R / (self.genuine_R + self.impostor_R)
-        share_R = own_R if found.prevalence == found.counted_prevalence else np.full(len(own_R), found.prevalence)
-        one_R1 = np.ones((len(own_R), 1))
+        share_R = found.share(self.genuine_R / (self.genuine_R + self.impostor_R))
+        one_R1 = np.ones((len(share_R), 1))
         tar_RL, fmr_RL = np.concatenate([self.tar_RT, one_R1], 1), np.concatenate([self.fmr_RT, one_R1], 1)
         average_R, f1_R = averages(tar_RL, fmr_RL, share_R)
         return {AP: (found.average_precision, average_R), F1: (found.best_f1, f1_R)}
