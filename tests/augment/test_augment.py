@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from omokage.augment.augment import Augment
+from omokage.augment.augment import _DRAWN, Augment
 from omokage.augment.config import AugmentConfig
 from omokage.errors import ConfigError
 
@@ -61,7 +61,7 @@ def test_a_generator_goes_on_by_the_same_count_whatever_is_asked():
 
 def test_no_strength_is_the_identity_bit_for_bit():
     pixels = pictures(3, 31, 57)
-    assert altered(pixels, strength=0.0) is pixels
+    assert torch.equal(altered(pixels, strength=0.0), pixels)
     assert torch.equal(altered(pixels, **NOTHING), pixels)
     assert torch.equal(altered(pixels, **NOTHING | {"lens": 0.0, "lens_frame": 3.0}), pixels)
 
@@ -137,11 +137,30 @@ def test_a_layout_with_channels_last_gives_the_same():
     assert torch.allclose(last, altered(pixels), atol=1e-5)
 
 
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_whole_numbers_are_shares_of_255(strength):
+    whole = (pictures(6, 32, 40) * 255).round().to(torch.uint8)
+    for given in (whole, whole.contiguous(memory_format=torch.channels_last)):
+        assert torch.equal(altered(given, strength=strength), altered(whole.float() / 255, strength=strength))
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (37, 53)])
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_each_picture_alone_gets_what_cards_do_to_all(height, width, share):
+    pixels = pictures(12, height, width)
+    config = AugmentConfig(blur=share, occlusion=share, jpeg=0, rotate=20 * share, crop=share / 2, lens=share / 2)
+    table = torch.rand(len(_DRAWN), 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    want = pixels.clone()
+    for change in Augment(config).changes(dict(zip(_DRAWN, table, strict=True)), height, width):
+        want = change.batch(want)
+    assert torch.allclose(Augment(config)(pixels, torch.Generator().manual_seed(0)), want, atol=1e-4)
+
+
 @pytest.mark.parametrize(
-    "wrong", [torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.zeros(3, 8, 8), torch.zeros(2, 1, 8, 8)]
+    "wrong", [torch.zeros(2, 3, 8, 8, dtype=torch.int64), torch.zeros(3, 8, 8), torch.zeros(2, 1, 8, 8)]
 )
 def test_what_is_no_batch_of_pictures(wrong):
-    with pytest.raises(ConfigError, match="floats of shape"):
+    with pytest.raises(ConfigError, match="floats or uint8 of shape"):
         altered(wrong)
 
 

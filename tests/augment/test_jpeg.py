@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from omokage.augment import jpeg
+from omokage.augment.batch import Some, changed
 
 QUALITIES = (5, 20, 35, 50, 75, 90, 100)
 
@@ -29,7 +30,11 @@ def psnr(one, two):
     return 10 * np.log10(255**2 / max(np.mean((one - two) ** 2), 1e-9))
 
 
-@pytest.mark.parametrize("stored", [jpeg.stored, jpeg.by_blocks])
+def by_file(pixels, quality_B):
+    return changed(pixels, [Some(list(range(len(pixels))), jpeg.by_blocks, jpeg.by_file, quality_B)])
+
+
+@pytest.mark.parametrize("stored", [by_file, jpeg.by_blocks])
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (61, 83), (7, 33), (1, 1)])
 def test_as_real_jpeg(height, width, stored):
     given = picture(height, width) if min(height, width) > 8 else picture(40, 40)[:height, :width]
@@ -47,7 +52,7 @@ def test_as_real_jpeg(height, width, stored):
             assert psnr(ours, given) == pytest.approx(psnr(theirs, given), abs=0.1), quality
 
 
-@pytest.mark.parametrize("stored", [jpeg.stored, jpeg.by_blocks])
+@pytest.mark.parametrize("stored", [by_file, jpeg.by_blocks])
 def test_each_picture_has_its_own_quality(stored):
     pixels = torch.from_numpy(picture(32, 48)).permute(2, 0, 1)[None].float() / 255
     both = stored(pixels.repeat(2, 1, 1, 1), torch.tensor([10.0, 90.0]))

@@ -18,6 +18,10 @@ def numbers(*values):
     return torch.tensor(values, dtype=torch.float64)
 
 
+def jittered(given, *changes):
+    return colour.product(given, *colour.mixed(*changes))
+
+
 def grey(red, green, blue):
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
@@ -39,7 +43,7 @@ def lit(picture, brightness, contrast, saturation):
 def test_light():
     given = pictures(4)
     changes = [(1.2, 1.0, 1.0), (1.0, 0.6, 1.0), (1.0, 1.0, 1.5), (0.7, 1.3, 0.0)]
-    found = colour.jittered(given, *numbers(*changes).T, numbers(0, 0, 0, 0))
+    found = jittered(given, *numbers(*changes).T, numbers(0, 0, 0, 0))
     for seen, picture, change in zip(found.numpy(), given.double().numpy(), changes, strict=True):
         assert seen == pytest.approx(lit(picture, *change), abs=1e-5)
 
@@ -47,19 +51,19 @@ def test_light():
 def test_light_that_changes_nothing():
     given = pictures(2)
     one = numbers(1, 1)
-    assert torch.allclose(colour.jittered(given, one, one, one, one * 0), given, atol=1e-6)
+    assert torch.allclose(jittered(given, one, one, one, one * 0), given, atol=1e-6)
 
 
 def test_hue_turns_and_brightness_stays():
     given = torch.tensor([0.6, 0.4, 0.3])[None, :, None, None]
     for turns in (0.05, -0.05, 0.3):
         one = numbers(1)
-        seen = colour.jittered(given, one, one, one, numbers(turns)).flatten().tolist()
+        seen = jittered(given, one, one, one, numbers(turns)).flatten().tolist()
         assert grey(*seen) == pytest.approx(grey(0.6, 0.4, 0.3), abs=1e-5)
         turned = (colorsys.rgb_to_hsv(*seen)[0] - colorsys.rgb_to_hsv(0.6, 0.4, 0.3)[0] + 0.5) % 1 - 0.5
         assert abs(turned) == pytest.approx(abs(turns), abs=0.07)
-    back = colour.jittered(
-        colour.jittered(given, numbers(1), numbers(1), numbers(1), numbers(0.1)),
+    back = jittered(
+        jittered(given, numbers(1), numbers(1), numbers(1), numbers(0.1)),
         *numbers(1, 1, 1)[:, None],
         numbers(-0.1),
     )
@@ -68,12 +72,12 @@ def test_hue_turns_and_brightness_stays():
 
 def test_blur():
     given = pictures(3, 40, 31)
-    found = blur.blurred(given, numbers(0.5, 1.3, 2.5))
+    found = blur.product(given, numbers(0.5, 1.3, 2.5))
     for seen, picture, sigma in zip(found.numpy(), given.double().numpy(), (0.5, 1.3, 2.5), strict=True):
         want = ndimage.gaussian_filter(picture, (0, sigma, sigma), truncate=8, mode="nearest")
         edge = int(4 * sigma) + 1
         assert seen[:, edge:-edge, edge:-edge] == pytest.approx(want[:, edge:-edge, edge:-edge], abs=2e-3)
-    assert torch.allclose(blur.blurred(torch.full((1, 3, 9, 5), 0.4), numbers(3.0)), torch.tensor(0.4))
+    assert torch.allclose(blur.product(torch.full((1, 3, 9, 5), 0.4), numbers(3.0)), torch.tensor(0.4))
 
 
 def test_cover():

@@ -4,12 +4,14 @@ Shape key: B pictures, C channels (red, green, blue), H rows, W columns.
 """
 
 import math
+from collections.abc import Iterator
 from typing import Final
 
 import torch
 from torch import Tensor
 
 from omokage.augment import blur, colour, geometry, jpeg, occlusion
+from omokage.augment.batch import Change, Some, changed
 from omokage.augment.config import AugmentConfig
 from omokage.errors import ConfigError
 
@@ -30,8 +32,8 @@ ASPECT: Final = (1 / 3, 3.0)
 
 _GEOMETRY: Final = ("flip", "turn", "zoom", "shift_x", "shift_y", "lens", "centre_x", "centre_y")
 _LIGHT: Final = ("brightness", "contrast", "saturation", "hue")
-_COVER: Final = ("occlusion", "area", "aspect", "x", "y", "red", "green", "blue")
-_DRAWN: Final = (*_GEOMETRY, *_LIGHT, *_COVER, "blur", "sigma", "jpeg", "quality")
+_COVER: Final = ("area", "aspect", "x", "y", "red", "green", "blue")
+_DRAWN: Final = (*_GEOMETRY, *_LIGHT, "occlusion", *_COVER, "blur", "sigma", "jpeg", "quality")
 """What is drawn for each picture, whether it is used or not: so a change left out does not change the others."""
 
 
@@ -42,44 +44,40 @@ class Augment:
         self.config = config
 
     def __call__(self, pixels_BCHW: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the pictures altered; the tensor given is left as it is, and returned itself for a strength of 0.
+        """Return the pictures altered, in a new tensor.
 
         Picture by picture: mirrored, turned, zoomed, shifted and bent in one interpolation; then lit, covered, blurred,
         stored as JPEG; all in float32, also under autocast. The numbers are drawn in the CPU's memory, so that a seed
         means the same on every device.
 
         Args:
-            pixels_BCHW: Float in [0, 1], red, green and blue.
+            pixels_BCHW: Red, green and blue: floats in [0, 1], or uint8.
             generator: Of the CPU. Each call draws the same count of numbers a picture from it, whatever the settings.
 
         Returns:
-            Same shape, type and device, in [0, 1].
+            Same shape and device, in [0, 1]; of the same type, float32 for uint8.
 
         Raises:
-            ConfigError: The tensor is no batch of colour pictures in floats.
+            ConfigError: The tensor is no batch of colour pictures.
         """
-        if pixels_BCHW.ndim != 4 or pixels_BCHW.shape[1] != 3 or not pixels_BCHW.is_floating_point():
+        kind = pixels_BCHW.dtype
+        if pixels_BCHW.ndim != 4 or pixels_BCHW.shape[1] != 3 or not (kind.is_floating_point or kind == torch.uint8):
             raise ConfigError(
-                f"pictures to augment are floats of shape (B, 3, H, W), got {pixels_BCHW.dtype} of shape "
+                f"pictures to augment are floats or uint8 of shape (B, 3, H, W), got {kind} of shape "
                 f"{tuple(pixels_BCHW.shape)}"
             )
         table = torch.rand(len(_DRAWN), pixels_BCHW.shape[0], generator=generator, dtype=torch.float64)
         draw = dict(zip(_DRAWN, table, strict=True))
-        if self.config.strength == 0 or not pixels_BCHW.numel():
-            return pixels_BCHW
+        changes = self.changes(draw, *pixels_BCHW.shape[2:]) if self.config.strength and pixels_BCHW.numel() else []
         with torch.autocast(pixels_BCHW.device.type, enabled=False):  # 8 bits of a number are no 8 bits of a colour
-            return self._altered(pixels_BCHW, draw).to(pixels_BCHW.dtype)
+            return changed(pixels_BCHW, changes).to(kind if kind.is_floating_point else torch.float32)
 
-    def _altered(self, pixels_BCHW: Tensor, draw: dict[str, Tensor]) -> Tensor:
-        """Return the pictures altered, in float32."""
-        out_BCHW = self._lit(self._placed(pixels_BCHW.float(), draw), draw)  # a new tensor: the next steps write to it
-        self._cover(out_BCHW, draw)
-        self._blur(out_BCHW, draw)
-        self._store(out_BCHW, draw)
-        return out_BCHW
+    def changes(self, draw: dict[str, Tensor], height: int, width: int) -> list[Change]:
+        """Return what becomes of pictures of a size, by numbers drawn for each of them from 0 to 1."""
+        return [self._place(draw, height, width), *self._light(draw), *self._some(draw, min(height, width))]
 
-    def _placed(self, pixels_BCHW: Tensor, draw: dict[str, Tensor]) -> Tensor:
-        """Return the pictures mirrored, turned, zoomed, shifted and bent."""
+    def _place(self, draw: dict[str, Tensor], height: int, width: int) -> Change:
+        """Return how the pictures are mirrored, turned, zoomed, shifted and bent."""
         config = self.config
         place = geometry.drawn(
             draw,
@@ -89,37 +87,26 @@ class Augment:
             lens=config.amount("lens"),
             frame=config.lens_frame,
         )
-        return place.applied(pixels_BCHW)
+        return geometry.Place(place, height, width)
 
-    def _lit(self, pixels_BCHW: Tensor, draw: dict[str, Tensor]) -> Tensor:
-        """Return the pictures in other light."""
+    def _light(self, draw: dict[str, Tensor]) -> Iterator[Change]:
+        """Yield in what light all of the pictures are, if in another one."""
         amount = self.config.amount("jitter")
-        if amount == 0:
-            return pixels_BCHW
-        brightness_B, contrast_B, saturation_B, hue_B = (amount * (2 * draw[name] - 1) for name in _LIGHT)
-        return colour.jittered(pixels_BCHW, 1 + brightness_B, 1 + contrast_B, 1 + saturation_B, HUE * hue_B)
+        if amount:
+            brightness_B, contrast_B, saturation_B, hue_B = (amount * (2 * draw[name] - 1) for name in _LIGHT)
+            mix = colour.mixed(1 + brightness_B, 1 + contrast_B, 1 + saturation_B, HUE * hue_B)
+            yield Some(list(range(len(hue_B))), colour.product, colour.transformed, *mix)
 
-    def _cover(self, pixels_BCHW: Tensor, draw: dict[str, Tensor]) -> None:
-        """Cover a part of some of the pictures, in place."""
-        if rows := self._rows("occlusion", draw):
-            some = {name: draw[name][rows] for name in _COVER}
-            box_B4 = occlusion.boxes(
-                _between(AREA, some["area"]), _between(ASPECT, some["aspect"]), some["x"], some["y"]
-            )
-            colour_BC = torch.stack((some["red"], some["green"], some["blue"]), 1)
-            pixels_BCHW[rows] = occlusion.covered(pixels_BCHW[rows], box_B4, colour_BC)
-
-    def _blur(self, pixels_BCHW: Tensor, draw: dict[str, Tensor]) -> None:
-        """Blur some of the pictures, in place."""
-        if rows := self._rows("blur", draw):
-            side = min(pixels_BCHW.shape[2:])
-            pixels_BCHW[rows] = blur.blurred(pixels_BCHW[rows], _between(SIGMA, draw["sigma"][rows]) * side)
-
-    def _store(self, pixels_BCHW: Tensor, draw: dict[str, Tensor]) -> None:
-        """Store some of the pictures as JPEG and read them back, in place."""
-        if rows := self._rows("jpeg", draw):
-            low, high = QUALITY
-            pixels_BCHW[rows] = jpeg.stored(pixels_BCHW[rows], low + (high - low) * draw["quality"][rows])
+    def _some(self, draw: dict[str, Tensor], side: int) -> Iterator[Change]:
+        """Yield how some of the pictures are covered, blurred, and stored as JPEG."""
+        rows = self._rows("occlusion", draw)
+        area, aspect, x, y, *paint = (draw[name][rows] for name in _COVER)
+        box_B4 = occlusion.boxes(_between(AREA, area), _between(ASPECT, aspect), x, y)
+        yield Some(rows, occlusion.covered, occlusion.painted, box_B4, torch.stack(paint, 1))
+        rows = self._rows("blur", draw)
+        yield Some(rows, blur.product, blur.filtered, _between(SIGMA, draw["sigma"][rows]) * side)
+        rows, (low, high) = self._rows("jpeg", draw), QUALITY
+        yield Some(rows, jpeg.by_blocks, jpeg.by_file, low + (high - low) * draw["quality"][rows])
 
     def _rows(self, name: str, draw: dict[str, Tensor]) -> list[int]:
         """Return the pictures that a change is made to."""

@@ -12,31 +12,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from omokage.augment import cpu
+from omokage.augment.batch import Picture
 
 REACH: Final = 5.0
 """Standard deviations after which a Gaussian is cut; what is beyond is a millionth of it."""
 
 
-def blurred(pixels_BCHW: Tensor, sigma_B: Tensor) -> Tensor:
+def product(pixels_BCHW: Tensor, sigma_B: Tensor) -> Tensor:
     """Return pictures blurred by a Gaussian; at the border it is cut, and what is left of it counts for all.
 
-    Args:
-        pixels_BCHW: float32.
-        sigma_B: Standard deviation in pixels, above 0.
-    """
-    return (filtered if pixels_BCHW.device.type == "cpu" else product)(pixels_BCHW, sigma_B)
-
-
-def filtered(pixels_BCHW: Tensor, sigma_B: Tensor) -> Tensor:
-    """Return blurred pictures; float32 in the CPU's memory."""
-    return cpu.each(pixels_BCHW, _blur, sigma_B.tolist())
-
-
-def product(pixels_BCHW: Tensor, sigma_B: Tensor) -> Tensor:
-    """Return blurred pictures, on any device.
-
     Rows and columns are multiplied with a matrix each, which has any width and runs well on a card.
+
+    Args:
+        pixels_BCHW: float32, on any device.
+        sigma_B: Standard deviation in pixels, above 0.
     """
     height, width = pixels_BCHW.shape[2:]
     sigma_B = sigma_B.to(pixels_BCHW)
@@ -44,20 +33,22 @@ def product(pixels_BCHW: Tensor, sigma_B: Tensor) -> Tensor:
     return torch.matmul(torch.matmul(down_BHH[:, None], pixels_BCHW), across_BWW.transpose(1, 2)[:, None])
 
 
+def filtered(picture: Picture, sigma: float) -> Picture:
+    """Return what ``product`` returns, of one picture."""
+    reach = math.ceil(REACH * sigma)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    kernel /= kernel.sum()
+    out = np.asarray(cv2.sepFilter2D(picture, -1, kernel, kernel, borderType=cv2.BORDER_CONSTANT), np.float32)
+    down_H, across_W = (_left(kernel, length) for length in picture.shape[:2])
+    out /= down_H[:, None, None] * across_W[:, None]
+    return out
+
+
 def _weights(size: int, sigma_B: Tensor) -> Tensor:
     """Return the share of each pixel of a line (last axis) in each blurred one."""
     place = torch.arange(size, device=sigma_B.device, dtype=sigma_B.dtype)
     weight_BNN = torch.exp(-0.5 * ((place[:, None] - place) / sigma_B[:, None, None]) ** 2)
     return weight_BNN / weight_BNN.sum(2, keepdim=True)
-
-
-def _blur(picture: cpu.Picture, out: cpu.Picture, sigma: float) -> None:
-    reach = math.ceil(REACH * sigma)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    kernel /= kernel.sum()
-    cv2.sepFilter2D(picture, -1, kernel, kernel, dst=out, borderType=cv2.BORDER_CONSTANT)
-    down_H, across_W = (_left(kernel, length) for length in picture.shape[:2])
-    out /= down_H[:, None, None] * across_W[:, None]
 
 
 def _left(kernel: NDArray[np.float64], length: int) -> NDArray[np.float32]:

@@ -4,15 +4,15 @@ Shape key: B pictures, C channels (red, green, blue), H rows, W columns.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from omokage.augment import cpu
+from omokage.augment.batch import Picture
 
 LUMA: Final = (0.299, 0.587, 0.114)
 """Share of red, green and blue in how bright a pixel looks. Source: ITU-R BT.601."""
@@ -21,42 +21,43 @@ _YIQ: Final = (LUMA, (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.3
 """Brightness and two axes of colour, as rows. Source: the NTSC standard."""
 
 
-def jittered(
-    pixels_BCHW: Tensor, brightness_B: Tensor, contrast_B: Tensor, saturation_B: Tensor, hue_B: Tensor
-) -> Tensor:
-    """Return pictures in other light, kept to [0, 1].
+def mixed(brightness_B: Tensor, contrast_B: Tensor, saturation_B: Tensor, hue_B: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what puts pictures in other light, as ``product`` takes it: shapes (B, 3, 3) and (B,).
 
     Args:
-        pixels_BCHW: Three channels.
         brightness_B: Factor of every value; 1 changes nothing, as for the next two.
         contrast_B: Factor of every value's distance to the picture's mean brightness.
         saturation_B: Factor of every colour's distance to the grey that is as bright.
         hue_B: Turn of the colours, in turns; 0 changes nothing.
     """
     gain_B = brightness_B * contrast_B
-    colour_BCC = (_colour(saturation_B, hue_B) * gain_B[:, None, None]).to(pixels_BCHW)
-    grey_B = (brightness_B * (1 - contrast_B)).to(pixels_BCHW)
-    multiplied = transformed if pixels_BCHW.device.type == "cpu" else product
-    return multiplied(pixels_BCHW, colour_BCC, grey_B)
-
-
-def transformed(pixels_BCHW: Tensor, colour_BCC: Tensor, grey_B: Tensor) -> Tensor:
-    """Return what ``product`` returns; float32 in the CPU's memory."""
-    return cpu.each(pixels_BCHW, _transform, colour_BCC.numpy(), grey_B.tolist())
+    return _colour(saturation_B, hue_B) * gain_B[:, None, None], brightness_B * (1 - contrast_B)
 
 
 def product(pixels_BCHW: Tensor, colour_BCC: Tensor, grey_B: Tensor) -> Tensor:
-    """Return a picture's matrix times the colours of each of its pixels, plus ``grey_B`` of its mean brightness."""
+    """Return each picture's matrix times the colours of its pixels, plus ``grey_B`` of its mean brightness.
+
+    Args:
+        pixels_BCHW: float32, on any device.
+        colour_BCC: One row for each new colour.
+        grey_B: Share of the mean brightness.
+
+    Returns:
+        Kept to [0, 1].
+    """
+    colour_BCC, grey_B = colour_BCC.to(pixels_BCHW), grey_B.to(pixels_BCHW)
     flat_BCN = pixels_BCHW.flatten(2)
     mean_B = flat_BCN.mean(2) @ flat_BCN.new_tensor(LUMA)
     out_BCN = torch.baddbmm((grey_B * mean_B)[:, None, None], colour_BCC, flat_BCN)
     return out_BCN.clamp_(0, 1).view(pixels_BCHW.shape)
 
 
-def _transform(picture: cpu.Picture, out: cpu.Picture, colour_CC: NDArray[np.float32], grey: float) -> None:
+def transformed(picture: Picture, colour_CC: Sequence[Sequence[float]], grey: float) -> Picture:
+    """Return what ``product`` returns, of one picture, which is written to."""
     mean = np.dot(cv2.mean(picture)[:3], LUMA)
-    cv2.transform(picture, np.column_stack((colour_CC, np.full(3, grey * mean, np.float32))), dst=out)
-    np.clip(out, 0, 1, out=out)
+    matrix = np.column_stack((colour_CC, np.full(3, grey * mean))).astype(np.float32)
+    cv2.transform(picture, matrix, dst=picture)
+    return np.clip(picture, 0, 1, out=picture)
 
 
 def _colour(saturation_B: Tensor, hue_B: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from omokage.augment import cpu
+from omokage.augment.batch import Picture
 
 BLOCK: Final = 8
 
@@ -52,23 +52,13 @@ _RGB: Final = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0)
 """To brightness and two colours, and back. Source: JFIF 1.02."""
 
 
-def stored(pixels_BCHW: Tensor, quality_B: Tensor) -> Tensor:
+def by_blocks(pixels_BCHW: Tensor, quality_B: Tensor) -> Tensor:
     """Return RGB pictures as they are after being stored as JPEG and read back, in steps of 1/255.
 
     Args:
-        pixels_BCHW: In [0, 1], three channels.
+        pixels_BCHW: float32 in [0, 1], on any device.
         quality_B: 1 to 100, as in libjpeg; rounded.
     """
-    return (by_file if pixels_BCHW.device.type == "cpu" else by_blocks)(pixels_BCHW, quality_B)
-
-
-def by_file(pixels_BCHW: Tensor, quality_B: Tensor) -> Tensor:
-    """Return what ``stored`` returns; float32 in the CPU's memory."""
-    return cpu.each(pixels_BCHW, _store, quality_B.round().int().tolist())
-
-
-def by_blocks(pixels_BCHW: Tensor, quality_B: Tensor) -> Tensor:
-    """Return what ``stored`` returns, on any device."""
     height, width = pixels_BCHW.shape[2:]
     quality_B = quality_B.round().to(pixels_BCHW)
     bytes_BCHW = (pixels_BCHW * 255).round()
@@ -87,10 +77,11 @@ def by_blocks(pixels_BCHW: Tensor, quality_B: Tensor) -> Tensor:
     return rgb.round().clamp(0, 255) / 255
 
 
-def _store(picture: cpu.Picture, out: cpu.Picture, quality: int) -> None:
+def by_file(picture: Picture, quality: float) -> Picture:
+    """Return what ``by_blocks`` returns, of one picture: it is stored and read."""
     content = np.rint(picture * 255).astype(np.uint8)
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(content, cv2.COLOR_RGB2BGR), [*HALF_COLOUR, quality])
-    np.divide(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)), np.float32(255), out=out)
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(content, cv2.COLOR_RGB2BGR), [*HALF_COLOUR, round(quality)])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)).astype(np.float32) / np.float32(255)
 
 
 def _steps(table: tuple[tuple[int, ...], ...], quality_B: Tensor) -> Tensor:

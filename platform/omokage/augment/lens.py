@@ -5,9 +5,14 @@ edge of a square one is (1, 0). Shape key: B pictures, H rows, W columns.
 """
 
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+Points = TypeVar("Points", Tensor, NDArray[Any])
+"""One coordinate of points: of a batch, or of one picture on a CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +28,6 @@ class Lens:
     frame_B: Tensor
     """Half the smaller side of the frame that the lens saw, in half sides of the picture; 1 where they are one."""
 
-    def to(self, device: torch.device) -> "Lens":
-        """Return the same in float32 on a device."""
-        parts = (self.coefficient_B, self.centre_B2, self.frame_B)
-        return Lens(*(each.to(device, torch.float32) for each in parts))
-
-    def bent(self, x_BHW: Tensor, y_BHW: Tensor) -> tuple[Tensor, Tensor]:
-        """Return where the points lie in the undistorted picture: ``r_src = r * (C * r + 1 - C)``.
-
-        r is the distance from the principal point over ``frame_B``. So the circle that touches the frame's nearer
-        edges stays, what is within it grows with C > 0 and shrinks with C < 0. Source: ImageMagick's barrel distortion
-        with A = B = 0 and D = 1 - C.
-        """
-        coefficient, frame = self.coefficient_B[:, None, None], self.frame_B[:, None, None]
-        centre_x, centre_y = self.centre_B2[:, 0, None, None], self.centre_B2[:, 1, None, None]
-        dx_BHW, dy_BHW = x_BHW - centre_x, y_BHW - centre_y
-        factor_BHW = torch.hypot(dx_BHW, dy_BHW).mul_(coefficient / frame).add_(1 - coefficient)
-        return dx_BHW.mul_(factor_BHW).add_(centre_x), dy_BHW.mul_(factor_BHW).add_(centre_y)
-
     def middle(self) -> tuple[Tensor, Tensor]:
         """Return what becomes of the middle of each picture: where it comes from, (B, 2), and its scale there, (B,).
 
@@ -51,3 +38,20 @@ class Lens:
         across_B = self.coefficient_B * radius_B + 1 - self.coefficient_B
         along_B = across_B + self.coefficient_B * radius_B  # the derivative of r_src by r
         return self.centre_B2 * (1 - across_B)[:, None], torch.sqrt(across_B * along_B)
+
+
+def bent(dx: Points, dy: Points, gain: Points | float, rest: Points | float) -> tuple[Points, Points]:
+    """Return where points lie in the undistorted picture: ``r_src = r * (C * r + 1 - C)``.
+
+    r is the distance from the principal point over the frame. So the circle that touches the frame's nearer edges
+    stays, what is within it grows with C > 0 and shrinks with C < 0. Source: ImageMagick's barrel distortion with
+    A = B = 0 and D = 1 - C.
+
+    Args:
+        dx: From the principal point, as is what is returned.
+        dy: Likewise.
+        gain: ``C / frame``, for one picture or as (B, 1, 1).
+        rest: ``1 - C``, likewise. Both times a factor: what is returned is magnified by it.
+    """
+    factor = (dx * dx + dy * dy) ** 0.5 * gain + rest
+    return dx * factor, dy * factor

@@ -3,8 +3,13 @@
 Shape key: B pictures, C channels, H rows, W columns.
 """
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+
+from omokage.augment.batch import Picture
 
 
 def covered(pixels_BCHW: Tensor, box_B4: Tensor, colour_BC: Tensor) -> Tensor:
@@ -24,6 +29,16 @@ def covered(pixels_BCHW: Tensor, box_B4: Tensor, colour_BC: Tensor) -> Tensor:
     down_BH = (y_H >= box_B4[:, 1, None]) & (y_H < box_B4[:, 3, None])
     inside_B1HW = (down_BH[:, :, None] & across_BW[:, None, :])[:, None]
     return torch.where(inside_B1HW, colour_BC[:, :, None, None], pixels_BCHW)
+
+
+def painted(picture: Picture, box_4: Sequence[float], colour_C: Sequence[float]) -> Picture:
+    """Return what ``covered`` returns, of one picture, which is written to."""
+    height, width = picture.shape[:2]
+    left, top, right, bottom = (
+        max(0, math.ceil(share * side - 0.5)) for share, side in zip(box_4, (width, height) * 2, strict=True)
+    )
+    picture[top:bottom, left:right] = colour_C
+    return picture
 
 
 def boxes(area_B: Tensor, aspect_B: Tensor, x_B: Tensor, y_B: Tensor) -> Tensor:

@@ -94,9 +94,8 @@ class Learner:
 
     def prepared(self, batch: Batch, generator: torch.Generator | None = None) -> Tensor:
         """Return a batch as the network takes it, ``pixels_BCHW``; altered only where a generator is given."""
-        pixels_BCHW = batch.pixels_BCHW.to(self.device, non_blocking=True).float().div_(255)
-        if generator is not None:
-            pixels_BCHW = self.augment(pixels_BCHW, generator)
+        pixels_BCHW = batch.pixels_BCHW.to(self.device, non_blocking=True)
+        pixels_BCHW = pixels_BCHW.float().div_(255) if generator is None else self.augment(pixels_BCHW, generator)
         return self.embedder.normalised(pixels_BCHW).contiguous(memory_format=self.precision.layout)
 
     def computing(self) -> AbstractContextManager[object]:
