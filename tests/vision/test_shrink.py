@@ -37,3 +37,15 @@ def test_a_square_of_another_size():
     inner = (3 * picture[0, 0].astype(float) + picture[0, 1]) / 4  # a quarter of the way to the next pixel's centre
     assert np.abs(large[0, 1] - inner).max() <= 1
     assert shrink.square(picture[:60], 32).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize(("given", "side"), [(224, 192), (256, 224), (256, 192), (192, 128), (48, 40), (7, 6), (3, 2)])
+def test_a_little_smaller_is_the_mean_of_what_each_pixel_covers(given, side):
+    picture = np.random.default_rng(1).integers(0, 256, (given, given, 3), dtype=np.uint8)
+    cover = np.zeros((side, given))  # the share of each old pixel in a new one
+    for new in range(side):
+        for old in range(given):
+            cover[new, old] = max(0, min((new + 1) * given / side, old + 1) - max(new * given / side, old))
+    cover *= side / given
+    mean = np.einsum("yh,hwc,xw->yxc", cover, picture.astype(float), cover)
+    assert np.abs(shrink.square(picture, side) - mean).max() <= 0.5 + 1e-4

@@ -1,5 +1,7 @@
 """Large pictures to smaller ones, quickly, without skipping pixels."""
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +27,31 @@ def square(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """
     if picture.shape[:2] == (side, side):
         return picture
+    more = picture.shape[0] - side
+    if picture.shape == (side + more, side + more, 3) and 0 < more < side and side % more == 0:
+        return _of_pairs(picture, side)
     how = cv2.INTER_AREA if min(picture.shape[:2]) >= side else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(picture, (side, side), interpolation=how), np.uint8)
+
+
+def _of_pairs(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return a square RGB picture averaged down by (n + 1) : n, as from 224 to 192 px.
+
+    Each new pixel of a line covers parts of two old ones, so their mean is what lies at a point between the two. OpenCV
+    finds it in a quarter of the time that its own mean takes, with a fourth colour quicker than with three.
+    """
+    placed = cv2.remap(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA), *_points(len(picture), side), cv2.INTER_LINEAR)
+    return np.asarray(cv2.cvtColor(placed, cv2.COLOR_RGBA2RGB), np.uint8)
+
+
+@lru_cache(maxsize=4)
+def _points(given: int, side: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return where the mean of what each new pixel covers lies, x and y, each (side, side)."""
+    step = given / side
+    place = np.arange(side)
+    first = place * given // side
+    at = (first + ((place + 1) * step - first - 1) / step).astype(np.float32)
+    return np.tile(at, (side, 1)), np.repeat(at[:, None], side, 1)
 
 
 def fit(picture: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
