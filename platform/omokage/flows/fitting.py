@@ -15,31 +15,24 @@ import ray
 import ray.train
 import torch
 from ray.train.torch import get_device
-from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
-from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
-from ray.train.v2.torch.torch_trainer import TorchTrainer
 
 from omokage import errors
 from omokage.errors import OmokageError, WorkError
-from omokage.flows.board import Board, Seen
+from omokage.flows.board import Board
 from omokage.flows.placing import Placing
 from omokage.flows.scratch import scratch
+from omokage.flows.trainer import Trainer
 from omokage.progress import OnProgress, quietly
 from omokage.train.lesson import lesson
 from omokage.train.loop import train as teach
 from omokage.train.outcome import Outcome
 from omokage.train.run import Run
 
-POLL_SECONDS: Final = 0.5
+POLL_SECONDS: Final = 1.0
 
-UNASKED: Final = (DatasetsCallback, PlacementGroupCleanerCallback)
-"""Of Ray Train: an actor that deals out Ray Data, which we do not train on, and one that asks each second whether the
-controller lives, to give back its workers' places, which the end of our command does. Any actor wakes a hundred times a
-second, and takes half a per cent of a core."""
-
-WATCHER: Final = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
-"""Another actor: it hears of machines that are about to be taken away, and only tells so."""
+STOPS: Final = 3.0
+"""Seconds that Ray Train's controller has to end when the command does; it needs them only where workers just start."""
 
 WAITS_FOR_RESOURCES: Final = 10
 """How often Ray Train asks for workers, a minute each, where others use the cluster."""
@@ -73,7 +66,7 @@ def fit(
     Raises:
         OmokageError: The work could not go on.
     """
-    board = Board.remote()  # type: ignore[attr-defined]
+    board = Board(os.urandom(8).hex())
     given = {
         "run": run.folder.url,
         "token": os.urandom(4).hex(),
@@ -81,38 +74,34 @@ def fit(
         "board": board,
     }
     with scratch() as place:
-        os.environ.setdefault(WATCHER, "0")
-        trainer = _Trainer(
+        trainer = Trainer(
             _work,
-            train_loop_config=given,
-            scaling_config=ScalingConfig(
-                num_workers=where.workers, use_gpu=where.gpu, resources_per_worker=_resources(where)
-            ),
-            run_config=RunConfig(
+            given,
+            ScalingConfig(num_workers=where.workers, use_gpu=where.gpu, resources_per_worker=_resources(where)),
+            RunConfig(
                 name="train",
                 storage_path=str(place),
                 failure_config=FailureConfig(max_failures=max_failures, controller_failure_limit=WAITS_FOR_RESOURCES),
             ),
         )
-        return _watched(trainer, board, on_progress, on_epoch)
+        thread = _Fit(trainer)
+        thread.start()
+        try:
+            return _watched(thread, board, on_progress, on_epoch)
+        finally:
+            trainer.stop()
+            thread.join(STOPS)
+            board.wipe()
 
 
 def _resources(where: Placing) -> dict[str, float]:
     return {"CPU": float(where.cpus)} | ({"GPU": 1.0} if where.gpu else {})
 
 
-class _Trainer(TorchTrainer):
-    """Starts no more than we use."""
-
-    def _create_default_callbacks(self) -> list[Any]:
-        made: list[Any] = super()._create_default_callbacks()
-        return [each for each in made if not isinstance(each, UNASKED)]
-
-
 class _Fit(threading.Thread):
     """Runs a trainer beside the thread that shows progress, and that Ctrl-C reaches."""
 
-    def __init__(self, trainer: TorchTrainer) -> None:
+    def __init__(self, trainer: Trainer) -> None:
         super().__init__(daemon=True)
         self.trainer = trainer
         self.returned: Any = None
@@ -126,17 +115,13 @@ class _Fit(threading.Thread):
             self.raised = error
 
 
-def _watched(
-    trainer: TorchTrainer, board: Any, on_progress: OnProgress, on_epoch: Callable[[dict[str, Any]], None]
-) -> Fitted:
-    """Return what came of a trainer, after showing its progress while it ran."""
-    thread = _Fit(trainer)
-    thread.start()
+def _watched(thread: _Fit, board: Board, on_progress: OnProgress, on_epoch: Callable[[dict[str, Any]], None]) -> Fitted:
+    """Return what came of a trainer, after showing its progress while it runs."""
     began, told = None, 0
     while True:
         thread.join(POLL_SECONDS)
         ended = not thread.is_alive()
-        seen: Seen = ray.get(board.seen.remote(told))
+        seen = board.seen(told)
         if seen.progress is not None:
             began = began or time.monotonic()
             on_progress(*seen.progress)
@@ -169,8 +154,8 @@ def _explained(error: BaseException) -> BaseException:
 
 def _work(given: dict[str, Any]) -> str | None:
     """Train as one worker, and return what came of it as JSON."""
-    board = given["board"]
-    if ray.get(board.failed.remote()):
+    board: Board = given["board"]
+    if board.failed():
         return None  # started again after an error that would only come again
     torch.set_num_threads(given["threads"])
     context = ray.train.get_context()
@@ -182,24 +167,10 @@ def _work(given: dict[str, Any]) -> str | None:
             threads=given["threads"],
             first=context.get_world_rank() == 0,
         )
-        outcome = teach(there, _show(board), _tell(board))
+        outcome = teach(there, board.show, board.tell)
     except OmokageError as error:
-        ray.get(board.fail.remote(type(error).__name__, str(error)))
+        board.fail(type(error).__name__, str(error))
         if context.get_world_size() == 1:
             return None
         raise  # or the others would wait for this one
     return json.dumps(asdict(outcome))
-
-
-def _show(board: Any) -> OnProgress:
-    def on_progress(done: int, of: int, what: str = "") -> None:
-        board.show.remote(done, of, what)
-
-    return on_progress
-
-
-def _tell(board: Any) -> Callable[[dict[str, Any]], None]:
-    def on_epoch(line: dict[str, Any]) -> None:
-        ray.get(board.tell.remote(line))
-
-    return on_epoch
