@@ -20,8 +20,8 @@ def made(
     label_N: NDArray[np.int32],
     coder: Coder,
     centroids_LD: NDArray[np.float32],
-) -> tuple[Segment, NDArray[np.int64]]:
-    """Return a segment, and the source row of each of its rows."""
+) -> Segment:
+    """Return a segment of some faces, row for row."""
 
     def blocks():
         for start in range(0, len(vectors_ND), 300):
@@ -32,12 +32,10 @@ def made(
     floor = floor_of(coder.encode(vectors_ND)[0], coder.encode(centroids_LD)[0])
     builder = Builder(scratch, coder, label_N)
     builder.encode(blocks())
-    builder.order(Assigner(coder, centroids_LD, floor), len(centroids_LD), np.arange(len(label_N)))
-    order_N = np.load(scratch / "source.npy")
-    builder.save("shards", np.zeros(len(label_N), np.int32))
-    builder.save("shard_rows", order_N.astype(np.int32))
+    builder.lists(Assigner(coder, centroids_LD, floor), len(centroids_LD))
+    builder.save("shards", np.array([0, len(label_N)]))
     builder.finish(place)
-    return Segment.open(place), order_N
+    return Segment.open(place)
 
 
 def joined(
@@ -68,13 +66,12 @@ def slow(vectors_ND: NDArray[np.float32], label_N: NDArray[np.int32], threshold:
     return {(int(i), int(j)): float(alike_NN[i, j]) for i, j in zip(a[keep], b[keep], strict=True)}
 
 
-def named(matches: NDArray[np.void], source_N: NDArray[np.int64]) -> dict[tuple[int, int], float]:
-    """Return matches by the source rows of their faces.
+def named(matches: NDArray[np.void]) -> dict[tuple[int, int], float]:
+    """Return matches by the rows of their faces.
 
     Raises:
         AssertionError: A pair comes twice.
     """
-    a, b = source_N[matches["a"]], source_N[matches["b"]]
-    pairs = {(int(min(i, j)), int(max(i, j))): float(s) for i, j, s in zip(a, b, matches["similarity"], strict=True)}
+    pairs = {(int(match["a"]), int(match["b"])): float(match["similarity"]) for match in matches}
     assert len(pairs) == len(matches), "a pair came twice"
     return pairs

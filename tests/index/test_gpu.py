@@ -34,16 +34,13 @@ def pairs_on(device, crowd, kind, lists, place):
     vectors_ND, label_N = crowd
     coder, centroids = Coder.fit(kind, vectors_ND), train(vectors_ND, lists)
     parts = [made(place / name, vectors_ND[some], label_N[some], coder, centroids) for name, some in HALVES.items()]
-    source_N = np.concatenate(
-        [source_n + some.start for (_, source_n), some in zip(parts, HALVES.values(), strict=True)]
-    )
-    faces = Faces([segment for segment, _ in parts])
+    faces = Faces(parts)
     found = [np.zeros(0, MATCH)]
     for numbers, before in ((range(1), range(0)), (range(1, 2), range(1))):
         sides = [Side(faces, each, Rule(), T, device) for each in (numbers, before)]
-        join = Join(coder, faces, *sides, label_N[source_N], T)
+        join = Join(coder, faces, *sides, label_N, T)
         found += [join(unit) for unit in join.units(5)]
-    return named(np.concatenate(found), source_N)
+    return named(np.concatenate(found))
 
 
 HALVES = {"a": slice(0, 600), "b": slice(600, 1500)}

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from omokage.curate.centres import centres, same_size, to_strangers
 from omokage.curate.gallery import NOBODY, Gallery, Vectors
 
-SAMPLE: Final = 20_000
+SAMPLE: Final = 10_000
 """Faces to learn from; more do not change a covariance of 512 numbers that matters."""
 
 ROUNDS: Final = 2
@@ -34,6 +34,9 @@ DOUBT: Final = 10
 
 AT_ONCE: Final = 1024
 """Vectors weighed at once: few enough to stay in the processor's cache, and in memory that is used again."""
+
+STRIP: Final = 128
+"""Columns of the weights that are multiplied at once."""
 
 HELD: Final = 512 * 2**20
 """Bytes of weighed vectors that are held; more are weighed anew whenever they are read."""
@@ -59,11 +62,16 @@ class Weighed:
     common_D: NDArray[np.float32]
     """What all people have in common, which is taken off."""
     weights_DD: NDArray[np.float32]
-    """What the rest is multiplied with."""
+    """What the rest is multiplied with; 0 above the diagonal."""
 
     def __getitem__(self, rows: Any) -> NDArray[np.float32]:
         """Return the weighed vectors of an array or slice of rows, shape (n, D)."""
-        return _unit(np.matmul(self.vectors[rows] - self.common_D, self.weights_DD))
+        rest_nD = self.vectors[rows] - self.common_D
+        out_nD = np.empty_like(rest_nD)
+        for start in range(0, rest_nD.shape[1], STRIP):  # what is 0 above a strip need not be multiplied
+            strip = slice(start, start + STRIP)
+            np.matmul(rest_nD[:, start:], self.weights_DD[start:, strip], out=out_nD[:, strip])
+        return _unit(out_nD)
 
 
 @dataclass(frozen=True)
@@ -140,16 +148,16 @@ def _sound(sample: Gallery) -> NDArray[np.bool_]:
 def _weights(sample: Gallery, kept_N: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return the weights that the faces of ``kept_N`` teach."""
     dim = sample.vectors[:1].shape[1]
-    faces, sums = [np.empty((0, dim), np.float32)], [np.empty((0, dim), np.float32)]
-    freedom = 0
+    scatter_DD, freedom = np.zeros((dim, dim)), 0
     for _, rows_KS, x_KSD in same_size(sample):
         kept_KS = kept_N[rows_KS]
         count_K = kept_KS.sum(axis=1)
-        faces.append(x_KSD[kept_KS])
-        sums.append((kept_KS[:, None].astype(np.float32) @ x_KSD)[:, 0] / np.sqrt(count_K.clip(1))[:, None])
+        kept_nD = (x_KSD * kept_KS[:, :, None]).reshape(-1, dim)
+        sum_KD = (kept_KS[:, None].astype(np.float32) @ x_KSD)[:, 0]
+        sum_KD /= np.sqrt(count_K.clip(1, dtype=np.float32))[:, None]
+        scatter_DD += kept_nD.T @ kept_nD  # squares about the means of people: all, less those of the means
+        scatter_DD -= sum_KD.T @ sum_KD
         freedom += int((count_K - 1).clip(0).sum())
-    x_ND, sum_PD = np.concatenate(faces), np.concatenate(sums, dtype=np.float32)
-    scatter_DD = (x_ND.T @ x_ND).astype(np.float64) - sum_PD.T @ sum_PD  # squares about the means of people
     if freedom == 0 or np.trace(scatter_DD) < 1e-6 * freedom:  # one face a person, or all of them the same
         return np.eye(dim, dtype=np.float32)
     inverse_DD = np.linalg.inv(_shrunk(scatter_DD / freedom, freedom))

@@ -7,7 +7,6 @@ When the faces have grown fourfold since the lists were made, or a quarter of th
 import hashlib
 import time
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final
 
 import numpy as np
@@ -16,15 +15,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from omokage.curate.gallery import Gallery, labelled, ranked
+from omokage.curate.gallery import Gallery, labelled
 from omokage.errors import DatasetError
 from omokage.flows.centres import Source, Told, centres
-from omokage.flows.workspace import IndexHead, Part, Workspace
+from omokage.flows.workspace import FORMAT, IndexHead, Part, Workspace
 from omokage.index import plan
 from omokage.index.build import Assign, Builder
 from omokage.index.cores import cores
 from omokage.index.faces import Faces
-from omokage.index.lists import Assigner, within
+from omokage.index.lists import Assigner
 from omokage.index.segment import FACES
 from omokage.progress import OnProgress, quietly
 from omokage.report import IndexReport
@@ -35,8 +34,8 @@ GROWN: Final = 4.0
 DEAD: Final = 0.25
 """When an index is made anew: grown by this factor, or with this share of dead rows."""
 
-TAKEN: Final = 1 << 20
-"""Faces whose rows are put into order at once."""
+WHOLE: Final = 1 << 20
+"""Faces of a piece of a segment's table."""
 
 
 @dataclass(frozen=True)
@@ -151,28 +150,26 @@ def _segment(work: Workspace, head: IndexHead, source: Source) -> Part:
 
 def _part(head: IndexHead, source: Source) -> Part:
     names = tuple(shard.name for shard in source.shards)
-    name = hashlib.sha256(" ".join([head.centres, *names]).encode()).hexdigest()[:20]
+    name = hashlib.sha256(" ".join([str(FORMAT), head.centres, *names]).encode()).hexdigest()[:20]
     return Part(name, len(source.label_N), names)
 
 
 def _written(work: Workspace, head: IndexHead, source: Source, builder: Builder, assign: Assign) -> Part:
     """Return the segment of faces that are encoded already."""
     part = _part(head, source)
-    builder.order(assign, head.lists, ranked(source.faces["face_id"]), partial(_write_faces, source, builder))
+    builder.lists(assign, head.lists)
+    _write_faces(source, builder)
     builder.finish(work.place(part.name))
     work.publish(part.name)
     return part
 
 
-def _write_faces(source: Source, builder: Builder, order_N: NDArray[np.int64]) -> None:
+def _write_faces(source: Source, builder: Builder) -> None:
     """Write which faces a segment has, and where each comes from."""
-    counts = [shard.faces for shard in source.shards]
-    builder.save("shards", np.repeat(np.arange(len(counts)), counts)[order_N].astype(np.int32))
-    builder.save("shard_rows", within(np.array(counts))[order_N].astype(np.int32))
-    table = source.faces.combine_chunks()
-    with pa.OSFile(str(builder.folder / FACES), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        for start in range(0, len(order_N), TAKEN):
-            writer.write_table(table.take(pa.array(order_N[start : start + TAKEN])))
+    builder.save("shards", np.cumsum([0, *(shard.faces for shard in source.shards)]))
+    with pa.OSFile(str(builder.folder / FACES), "wb") as sink, pa.ipc.new_file(sink, source.faces.schema) as writer:
+        for start in range(0, len(source.label_N), WHOLE):  # rows are taken the quicker, the fewer pieces they lie in
+            writer.write_table(source.faces.slice(start, WHOLE).combine_chunks())
 
 
 def _open(data: Dataset, work: Workspace, head: IndexHead, added: int) -> Index:
@@ -182,7 +179,7 @@ def _open(data: Dataset, work: Workspace, head: IndexHead, added: int) -> Index:
     live = {shard.name for shard in data.head.shards}
     alive_N = np.concatenate(
         [
-            np.array([name in live for name in part.shards], bool)[segment.shard_N]
+            np.repeat([name in live for name in part.shards], np.diff(segment.shard_S1))
             for part, (segment, _) in zip(head.parts, opened, strict=True)
         ]
     )
@@ -227,12 +224,12 @@ class Chips:
         for part in np.unique(part_n):
             mine = np.flatnonzero(part_n == part)
             segment, local = self.faces.segments[part], rows[mine] - self.faces.bounds[part]
-            shard_n = segment.shard_N[local]
+            shard_n = np.searchsorted(segment.shard_S1, local, side="right") - 1
             for shard in np.unique(shard_n):
                 of = np.flatnonzero(shard_n == shard)
                 data, names = self.parts[part][0], self.parts[part][1].shards
                 table = read_table(data.folder, Shard(names[shard], 0, 0, 0, {}).file("faces"), ["chip"])
-                chips = table["chip"].take(pa.array(segment.shard_row_N[local[of]])).to_pylist()
+                chips = table["chip"].take(pa.array(local[of] - segment.shard_S1[shard])).to_pylist()
                 for place, chip in zip(mine[of], chips, strict=True):
                     out[place] = chip
         return out

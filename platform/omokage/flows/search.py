@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from omokage import schema
 from omokage.curate.found import Answer, AskedFace, SearchReport
+from omokage.curate.gallery import ranked
 from omokage.errors import ConfigError, SourceError
 from omokage.flows.index import Index, up_to_date
 from omokage.flows.look import Sight, looking, places
@@ -57,9 +59,14 @@ def search(dataset: str, picture: str, config: SearchConfig) -> SearchReport:
 
 
 def _answers(index: Index, vector_D: Any, top: int) -> tuple[Answer, ...]:
-    rows, similarity = nearest(index.faces, index.head.coder, np.asarray(vector_D), top, index.alive_N)
+    known = index.gallery.faces.select(["face_id", "uri", "identity"])
+
+    def placed(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return ranked(known["face_id"].take(pa.array(rows)))
+
+    rows, similarity = nearest(index.faces, index.head.coder, np.asarray(vector_D), top, index.alive_N, placed)
     resolve = resolver(index.data.head.source)
-    found = index.gallery.faces.select(["face_id", "uri", "identity"]).take(pa.array(rows)).to_pylist()
+    found = known.take(pa.array(rows)).to_pylist()
     return tuple(
         Answer(
             similarity=round(float(near), 6),

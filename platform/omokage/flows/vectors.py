@@ -49,18 +49,23 @@ def chances(data: Dataset, shards: list[Shard]) -> NDArray[np.float64]:
 def sample(
     data: Dataset, shards: list[Shard], chance_N: NDArray[np.float64], count: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the vectors of about ``count`` faces, unit length, the least of their chances first, and their places."""
-    share = min(1.0, 1.1 * count / max(1, len(chance_N)))
-    parts, rows, base = [np.zeros((0, data.dim), np.float32)], [np.zeros(0, np.int64)], 0
+    """Return the vectors of ``count`` faces, unit length, the least of their chances first, and their places.
+
+    They are fewer where there are no more, or where some are no direction.
+    """
+    first = np.argsort(chance_N, kind="stable")[:count]
+    place_N = np.full(len(chance_N), -1)
+    place_N[first] = np.arange(len(first))
+    vectors_nD, base = np.empty((len(first), data.dim), np.float32), 0
     for table in tables(data, shards, ["embedding"]):
-        mine = np.flatnonzero(chance_N[base : base + table.num_rows] <= share)
-        vectors_nD, good = unit(_vectors(table, data.dim)[mine])
-        parts.append(vectors_nD[good])
-        rows.append(base + mine[good])
+        place_n = place_N[base : base + table.num_rows]
+        mine = np.flatnonzero(place_n >= 0)
+        vectors_nD[place_n[mine]], good = unit(_vectors(table, data.dim)[mine])
+        first[place_n[mine[~good]]] = -1
         base += table.num_rows
-    row = np.concatenate(rows)
-    first = np.argsort(chance_N[row], kind="stable")[:count]
-    return np.concatenate(parts)[first], row[first]
+    if (first < 0).any():
+        return vectors_nD[first >= 0], first[first >= 0]
+    return vectors_nD, first
 
 
 def _vectors(table: pa.Table, dim: int) -> NDArray[np.float32]:

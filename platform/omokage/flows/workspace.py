@@ -25,7 +25,7 @@ from omokage.index.coder import Coder
 from omokage.index.segment import ARRAYS, FACES, MARK, Segment
 from omokage.storage import Folder
 
-FORMAT = 2
+FORMAT = 3
 HEAD = "index/index.json"
 
 

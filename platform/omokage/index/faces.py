@@ -86,7 +86,7 @@ class Faces:
         """Return the lists where some faces are at home."""
         out = np.empty(len(rows), np.int64)
         for segment, mine, local in self._by_segment(rows):
-            out[mine] = np.searchsorted(segment.start_L1, local, side="right") - 1
+            out[mine] = segment.home(local)
         return out
 
     def probes(self, rows: NDArray[np.int64]) -> Probes:

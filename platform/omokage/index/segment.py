@@ -1,8 +1,9 @@
-"""A segment: the lists of some faces on disk, mapped when it is opened. It is written once and never changed.
+"""A segment: some faces and their lists on disk, mapped when it is opened. It is written once and never changed.
 
-Rows are ordered by list, so that a list is one run of codes. The vectors lie as they came, so that people are runs.
+Rows lie as they came, so that people are runs and nothing needs to be put into order; a list is the rows of its
+members.
 
-Shape key: N faces, L lists, D numbers of a vector, E numbers of a code, K probe entries.
+Shape key: N faces, L lists, S shards, D numbers of a vector, E numbers of a code, K probe entries.
 """
 
 import json
@@ -19,18 +20,17 @@ from omokage.index.lists import Probes
 
 ARRAYS: Final = (
     "vectors",
-    "source",
     "codes",
     "starts",
+    "members",
     "probe_starts",
     "probe_lists",
     "probe_sims",
     "shards",
-    "shard_rows",
     "usable",
 )
 FACES: Final = "faces.arrow"
-"""The faces' table, in the same order; whoever knows tables reads it."""
+"""The faces' table, by row; whoever knows tables reads it."""
 MARK: Final = "segment.json"
 
 
@@ -42,20 +42,17 @@ Number = TypeVar("Number", bound=np.generic)
 
 @dataclass(frozen=True)
 class Segment:
-    """Faces in list order."""
+    """Faces by row, and the rows of each list."""
 
     vectors_ND: NDArray[np.float32]
-    """In the order of the source."""
-    source_N: NDArray[np.int64]
-    """Where each row's vector lies."""
     codes_NE: NDArray[np.int8] | NDArray[np.float32]
     start_L1: NDArray[np.int64]
-    """Where each list begins, and the end of the last."""
+    """Where each list begins in ``member_N``, and the end of the last."""
+    member_N: NDArray[np.int32]
+    """The rows at home in the first list, then those in the second …; rising within each."""
     probes: Probes
-    shard_N: NDArray[np.int32]
-    """Number of the shard that a face comes from, in the segment's list of shards."""
-    shard_row_N: NDArray[np.int32]
-    """Row in that shard."""
+    shard_S1: NDArray[np.int64]
+    """Row where each of the segment's shards begins, and the end of the last."""
     usable_N: NDArray[np.bool_]
     """Whether the vector is one; else it is zeros."""
     error: float
@@ -74,12 +71,11 @@ class Segment:
         probes = Probes(arrays["probe_starts"], arrays["probe_lists"], arrays["probe_sims"])
         return cls(
             arrays["vectors"],
-            arrays["source"],
             arrays["codes"],
             arrays["starts"],
+            arrays["members"],
             probes,
             arrays["shards"],
-            arrays["shard_rows"],
             arrays["usable"],
             error,
         )
@@ -90,11 +86,19 @@ class Segment:
 
     def vectors(self, rows: Any) -> NDArray[np.float32]:
         """Return the vectors of an array or slice of rows."""
-        return np.asarray(self.vectors_ND[self.source_N[rows]])
+        return np.asarray(self.vectors_ND[rows])
 
     def codes(self, rows: Any) -> torch.Tensor:
         """Return the codes of an array or slice of rows."""
         return torch.from_numpy(np.ascontiguousarray(self.codes_NE[rows]))
+
+    def members(self, number: int) -> NDArray[np.int32]:
+        """Return the rows at home in a list."""
+        return np.asarray(self.member_N[slice(*self.start_L1[number : number + 2])])
+
+    def home(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the lists where some rows are at home."""
+        return self.probes.list_K[self.probes.start_N1[rows]].astype(np.int64)
 
     def release(self) -> None:
         """Give mapped pages back to the system, which reads them again when they are needed."""

@@ -40,7 +40,7 @@ class Side:
 
     def members(self, number: int) -> tuple[torch.Tensor, NDArray[np.int64]]:
         """Return codes and rows of the faces at home in a list."""
-        return self._some([slice(*segment.start_L1[number : number + 2]) for segment in self.segments])
+        return self._some([segment.members(number) for segment in self.segments])
 
     def visitors(self, number: int) -> tuple[torch.Tensor, NDArray[np.int64]]:
         """Return codes and rows of the faces that probe a list from elsewhere."""
@@ -62,16 +62,13 @@ class Side:
                 out[of] = _among(rows[of] - start, rows_K[start_L1[number] : start_L1[number + 1]])
         return out
 
-    def _some(self, picks: Sequence[slice | NDArray[np.int32]]) -> tuple[torch.Tensor, NDArray[np.int64]]:
+    def _some(self, picks: Sequence[NDArray[np.int32]]) -> tuple[torch.Tensor, NDArray[np.int64]]:
         if self.held is None:
             codes = [segment.codes(pick) for segment, pick in zip(self.segments, picks, strict=True)]
         else:
-            chosen = (pick if isinstance(pick, slice) else torch.from_numpy(pick.astype(np.int64)) for pick in picks)
+            chosen = (torch.from_numpy(pick.astype(np.int64)) for pick in picks)
             codes = [held[pick] for held, pick in zip(self.held, chosen, strict=True)]
-        rows = [
-            base + (np.arange(pick.start, pick.stop) if isinstance(pick, slice) else pick.astype(np.int64))
-            for pick, base in zip(picks, self.bases, strict=False)
-        ]
+        rows = [base + pick.astype(np.int64) for pick, base in zip(picks, self.bases, strict=False)]
         if len(codes) == 1:  # as it is, without a copy
             return codes[0], rows[0]
         return torch.cat(codes), np.concatenate(rows)
@@ -132,7 +129,7 @@ def _visits(
 
 def _least_similar(segment: Segment) -> NDArray[np.float32]:
     """Return the similarity of each list's centroid to the member furthest from it."""
-    home_N = taken(segment.probes.sim_K, segment.probes.start_N1[:-1])
+    home_N = taken(segment.probes.sim_K, segment.probes.start_N1[:-1])[segment.member_N]
     least_L = np.full(len(segment.start_L1) - 1, 1, np.float32)
     filled = np.flatnonzero(np.diff(segment.start_L1))
     if len(filled):

@@ -3,6 +3,7 @@
 Shape key: N faces, K answers, D numbers of a vector.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -18,11 +19,22 @@ BLOCK: Final = 262_144
 
 
 def nearest(
-    faces: Faces, coder: Coder, query_D: NDArray[np.float32], count: int, live_N: NDArray[np.bool_]
+    faces: Faces,
+    coder: Coder,
+    query_D: NDArray[np.float32],
+    count: int,
+    live_N: NDArray[np.bool_],
+    placed: Callable[[NDArray[np.int64]], NDArray[np.int64]],
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return the rows of the ``count`` most similar live faces and their similarities, falling; fewer if there are.
 
-    Of equal ones the smaller row comes first.
+    Args:
+        faces: To search among.
+        coder: Of the faces.
+        query_D: Unit length.
+        count: Of answers.
+        live_N: Which faces may be answers.
+        placed: Returns the place of each of some rows, however they are stored: of equal ones the first comes first.
     """
     code_1E, error = coder.encode(query_D[None])
     unsure = 2 * coder.margin(error, faces.error) / coder.unit
@@ -38,5 +50,5 @@ def nearest(
                 floor = np.partition(near, -count)[-count] - unsure
                 rows, near = rows[near >= floor], near[near >= floor]
     similarity = score(faces[rows], query_D[None], np.arange(len(rows)), np.zeros(len(rows), np.int64))
-    order = np.lexsort((rows, -similarity))[:count]
+    order = np.lexsort((placed(rows), -similarity))[:count]
     return rows[order], similarity[order].astype(np.float32)
