@@ -26,6 +26,7 @@ from omokage.progress import OnProgress, quietly
 from omokage.report import tally
 from omokage.source import resolver
 from omokage.store import Dataset
+from omokage.system import keep_memory
 
 
 def find(
@@ -39,6 +40,7 @@ def find(
     Raises:
         OmokageError: A setting or a dataset is wrong, or the work could not go on; finished parts are kept.
     """
+    keep_memory()
     data = Dataset.open(dataset)
     other = Dataset.open(config.against) if config.against and "leaks" in config.kinds else None
     if other is not None:
