@@ -86,7 +86,9 @@ def _one_by_one(pixels_BCHW: Tensor, changes: Sequence[Change]) -> Tensor:
 
     def work() -> None:
         for number, given, out in waiting:  # shared by all threads: who is free takes the next one
-            picture = np.divide(given, 1 if given.dtype.kind == "f" else 255, dtype=np.float32)
+            picture = given.astype(np.float32)
+            if given.dtype == np.uint8:
+                picture /= 255
             for change in changes:
                 picture = change.one(number, picture)
             out[:] = picture

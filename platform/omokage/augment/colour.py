@@ -54,8 +54,9 @@ def product(pixels_BCHW: Tensor, colour_BCC: Tensor, grey_B: Tensor) -> Tensor:
 
 def transformed(picture: Picture, colour_CC: Sequence[Sequence[float]], grey: float) -> Picture:
     """Return what ``product`` returns, of one picture, which is written to."""
-    mean = np.dot(cv2.mean(picture)[:3], LUMA)
-    matrix = np.column_stack((colour_CC, np.full(3, grey * mean))).astype(np.float32)
+    matrix = np.empty((3, 4), np.float32)
+    matrix[:, :3] = colour_CC
+    matrix[:, 3] = grey * np.dot(cv2.mean(picture)[:3], LUMA)
     cv2.transform(picture, matrix, dst=picture)
     return np.clip(picture, 0, 1, out=picture)
 
