@@ -3,12 +3,10 @@
 An actor in its place took as much of a core as all else that is asked nothing: each wakes a hundred times a second.
 """
 
-import contextlib
 import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ray.exceptions import RpcError
 from ray.experimental import internal_kv
 
 SPACE: Final = "omokage"
@@ -67,9 +65,8 @@ class Board:
         )
 
     def wipe(self) -> None:
-        """Remove all that is on it, where the cluster is still there."""
-        with contextlib.suppress(RpcError):
-            internal_kv._internal_kv_del(f"{self.name}/", del_by_prefix=True, namespace=SPACE)
+        """Remove all that is on it."""
+        internal_kv._internal_kv_del(f"{self.name}/", del_by_prefix=True, namespace=SPACE)
 
     def _names(self) -> list[str]:
         found = internal_kv._internal_kv_list(f"{self.name}/", namespace=SPACE)

@@ -91,7 +91,6 @@ def fit(
         finally:
             trainer.stop()
             thread.join(STOPS)
-            board.wipe()
 
 
 def _resources(where: Placing) -> dict[str, float]:
@@ -130,6 +129,7 @@ def _watched(thread: _Fit, board: Board, on_progress: OnProgress, on_epoch: Call
         told += len(seen.epochs)
         if ended:
             break
+    board.wipe()  # and not where we are stopped: Ray may have been too, and is waited for a minute
     if seen.failure is not None:
         kind, text = seen.failure
         raise getattr(errors, kind)(text)
