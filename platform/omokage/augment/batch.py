@@ -1,6 +1,6 @@
 """A batch of pictures through changes: on a CPU each picture through all of them, elsewhere all pictures through each.
 
-On a CPU, OpenCV computes what torch computes elsewhere, to some 1e-6, in a tenth of the time: a picture stays in the
+On a CPU, OpenCV computes what torch computes elsewhere, to some 1e-6, in a fifth of the time: a picture stays in the
 cache from its first change to its last, three colours of a pixel side by side. Shape key: B pictures, C = 3 channels
 (red, green, blue), H rows, W columns.
 """
