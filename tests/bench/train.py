@@ -39,7 +39,7 @@ class Size:
     people: int = 24
     pictures: int = 16
     steps: int = 8
-    rounds: int = 6
+    rounds: int = 12
     drawn: tuple[int, int] = (80, 30)
     """People, and pictures of each, of whom three quarters train and one quarter is judged."""
     unseen_epochs: int = 16
