@@ -159,3 +159,14 @@ def test_a_high_threshold_skips_visits_and_loses_nothing(tmp_path):
     assert high < 0.5 * low
     found = named(joined([segment], coder, label_N, 0.9999))
     assert found.keys() == slow(vectors_ND, label_N, 0.9999).keys()
+
+
+def test_the_codes_of_neighbours_are_not_copied_and_those_of_others_are_theirs(crowd, tmp_path):
+    coder, centroids = lists_of(crowd, "int8", 1)
+    segment = made(tmp_path / "s", *crowd, coder, centroids)
+    every = segment.codes(segment.members(0))  # of one list: all pairs are compared, in many pieces
+    assert np.shares_memory(every.numpy(), segment.codes_NE)
+    assert np.array_equal(every.numpy(), segment.codes_NE)
+    for rows in ([], [7], [3, 4, 5], [3, 5, 6], [0, len(segment) - 1]):
+        some = np.array(rows, np.int32)
+        assert np.array_equal(segment.codes(some).numpy(), segment.codes_NE[some])

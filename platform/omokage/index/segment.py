@@ -88,8 +88,10 @@ class Segment:
         """Return the vectors of an array or slice of rows."""
         return np.asarray(self.vectors_ND[rows])
 
-    def codes(self, rows: Any) -> torch.Tensor:
-        """Return the codes of an array or slice of rows."""
+    def codes(self, rows: slice | NDArray[np.int32]) -> torch.Tensor:
+        """Return the codes of a slice of rows, or of rising ones; of neighbours they are not copied."""
+        if not isinstance(rows, slice) and len(rows) and rows[-1] - rows[0] == len(rows) - 1:
+            rows = slice(int(rows[0]), int(rows[-1]) + 1)
         if isinstance(rows, slice):
             return torch.from_numpy(self.codes_NE[rows])
         return torch.from_numpy(np.take(self.codes_NE, rows, axis=0))  # twice as quick as by index
