@@ -14,7 +14,7 @@ from training import DATA, OPTIONS, crowd_of, curve, curve_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(900)]
 
-WORKER = "ray::RayTrainWorker"
+WORKER = "ray::TrainWorker"
 
 OPTIONS_HERE = (*OPTIONS, "--epochs", "3", "--checkpoint-every", "2", "--workers", "2", "--json")
 

@@ -18,6 +18,9 @@ from training import OPTIONS, crowd_of
 
 LONG = 60.0
 
+WATCHED = 5.0
+"""Seconds for which wakes are counted."""
+
 AGENTS = ("DashboardAgent", "RuntimeEnvAgent")
 """Of Ray itself, without which no node starts."""
 
@@ -33,6 +36,15 @@ def titles(session: int) -> list[str]:
     return [line.read_bytes().split(b"\0")[0].decode().removeprefix("ray::") for line in lines if line.exists()]
 
 
+def woken(session: int) -> int:
+    """Return how often the main threads of a session's workers have been woken."""
+    found = 0
+    for pid in processes(session, "ray::TrainWorker"):
+        lines = Path(f"/proc/{pid}/task/{pid}/status").read_text().splitlines()
+        found += sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
+    return found
+
+
 @pytest.mark.ray
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_nothing_of_rays_runs_beside_the_workers(data, tmp_path, workers):
@@ -41,9 +53,13 @@ def test_nothing_of_rays_runs_beside_the_workers(data, tmp_path, workers):
     command = start("train", data, tmp_path / "run", *words)
     wait_until(lambda: (tmp_path / "run" / "metrics.jsonl").exists(), command)
     there = [title for title in titles(command.pid) if not title.startswith(("IDLE", *AGENTS))]
+    wakes = woken(command.pid)
+    time.sleep(WATCHED)  # what is counted is what happens in some time
+    wakes = woken(command.pid) - wakes
     command.send_signal(signal.SIGINT)
     said = finish(command)
-    assert [title.partition(".")[0] for title in there] == ["RayTrainWorker"] * workers
+    assert [title.partition(".")[0] for title in there] == ["TrainWorker"] * workers
+    assert wakes < WATCHED * workers * 50, "a main thread that looks for signals does so 100 times a second"
     assert said.status == 130 and "the same command goes on from here" in said.err, said.err
     assert not titles(command.pid), "the end of the command is the end of all"
 

@@ -2,7 +2,8 @@
 
 Each actor wakes a hundred times a second to look for signals. On two cores, both of which a step uses, whatever runs
 on one of them is waited for by the other: four actors beside a training of one worker took 6 % of its speed. So Ray
-Train's controller runs in a thread of the command, and what serves things that nobody asks for is left out.
+Train's controller runs in a thread of the command, what serves things that nobody asks for is left out, and a worker
+that is asked how it does answers when there is something to tell.
 """
 
 import asyncio
@@ -20,15 +21,25 @@ from ray.train.backend import BackendConfig
 from ray.train.torch import TorchConfig
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.execution.context import get_train_context
 from ray.train.v2._internal.execution.controller import TrainController
 from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
-from ray.train.v2._internal.execution.worker_group import Worker, WorkerGroup
+from ray.train.v2._internal.execution.worker_group import (
+    RayTrainWorker,
+    Worker,
+    WorkerGroup,
+    WorkerGroupPollStatus,
+    WorkerStatus,
+)
 from ray.train.v2.api.config import RunConfig, ScalingConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 UNASKED: Final = (DatasetsCallback, PlacementGroupCleanerCallback)
 """Of Ray Train: an actor that deals out Ray Data, which we do not train on, and one that asks each second whether the
 controller lives, to give back its workers' places, which the end of our command does."""
+
+ANSWERS: Final = 10.0
+"""Seconds after which a worker says that it is still training. What Ray Train wants of it otherwise waits so long."""
 
 SETTINGS: Final = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # an actor: hears that machines will be taken away, and only tells so
@@ -95,8 +106,29 @@ class _Stop:
             self._cancel()
 
 
+class TrainWorker(RayTrainWorker):
+    """A worker that takes its time to say that it is still training.
+
+    While it does, its main thread sleeps. Between two calls that thread looks for signals, and takes Python's lock from
+    the training for it each time.
+    """
+
+    def poll_status(self) -> WorkerStatus:
+        """Return how the training is: when it has ended, or after ``ANSWERS`` seconds."""
+        runner = get_train_context().execution_context.training_thread_runner
+        if runner._thread is not None:
+            runner._thread.join(ANSWERS)
+        return super().poll_status()
+
+
 class _Workers(WorkerGroup):
     """Workers that report nothing by Ray Train, so that nobody need bring their reports together."""
+
+    _worker_cls = TrainWorker
+
+    def poll_status(self, timeout: float | None = None) -> WorkerGroupPollStatus:
+        """Return what is known of the workers by now; who has not answered yet is at work."""
+        return super().poll_status(timeout=0)
 
     def _init_train_context_on_workers(
         self, workers: list[Worker], sync_actor: Any, train_context_args: dict[str, list[Any]]
