@@ -1,6 +1,8 @@
 """What a command runs on: this program's own version, shared libraries that the wheels do not carry, and memory."""
 
+import contextlib
 import ctypes
+import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -33,6 +35,12 @@ def keep_memory() -> None:
     if mallopt is not None:
         for setting, value in ((_ARENA_MAX, 1), (_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1)):
             mallopt(setting, value)
+
+
+def give_way() -> None:
+    """Let this thread run only where a core has nothing else to do; without such a class of threads: no."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def now() -> str:

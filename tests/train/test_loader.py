@@ -1,8 +1,10 @@
 """The loader: the right pixels in the right order, whatever threads do; bad chips named, replaced, never for ever."""
 
 import gc
+import os
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -13,6 +15,9 @@ import torch
 from albums import Face, album
 from numpy.typing import NDArray
 
+from omokage.augment.augment import Augment
+from omokage.augment.batch import Change
+from omokage.augment.config import AugmentConfig
 from omokage.errors import DatasetError
 from omokage.train import loader as module
 from omokage.train.chips import Chips
@@ -20,6 +25,8 @@ from omokage.train.loader import Batch, Loader
 from omokage.vision.codec import decode, encode_jpeg
 
 PEOPLE, EACH = 6, 5
+
+WAYS = {"plain": None, "altered": lambda _: ()}
 
 
 def picture(seed: int, side: int = 96) -> NDArray[np.uint8]:
@@ -38,10 +45,10 @@ def faces(bad: tuple[int, ...] = (), sides: tuple[int, ...] = (96,)) -> list[Fac
     return made
 
 
-def loaded(folder: Path, of: list[Face], size: int = 96, threads: int = 3) -> Loader:
+def loaded(folder: Path, of: list[Face], size: int = 96, threads: int = 3, behind: bool = False) -> Loader:
     data = album(folder / "data", of)
     chips = Chips(data, pa.table({"face_id": [face.face_id for face in of]}))
-    return Loader(chips, np.repeat(np.arange(PEOPLE), EACH), size, threads)
+    return Loader(chips, np.repeat(np.arange(PEOPLE), EACH), size, threads, behind=behind)
 
 
 def some(count: int = 20, size: int = 7, seed: int = 0) -> list[NDArray[np.int64]]:
@@ -191,6 +198,87 @@ def test_batches_are_made_ahead_and_not_all(tmp_path: Path) -> None:
         next(batches)
         assert len(asked) == taken + module.AHEAD
     batches.close()  # type: ignore[attr-defined]
+
+
+def test_where_threads_give_way_only_one_batch_is_made_ahead(tmp_path: Path) -> None:
+    """Each that is made during a step may take of its time; whoever takes a batch helps to make it."""
+    asked: list[int] = []
+
+    def rows() -> object:
+        for number, rows_B in enumerate(some(9)):
+            asked.append(number)
+            yield rows_B
+
+    for taken, _ in enumerate(loaded(tmp_path, faces(), behind=True)(rows()), start=1):  # type: ignore[arg-type]
+        assert len(asked) == min(9, taken + module.AHEAD_BEHIND)
+
+
+class Watched:
+    """Chips that see in what class of threads they are asked for, and hold up all threads but that of the test."""
+
+    def __init__(self, chips: Chips, held: int) -> None:
+        self.chips, self.held = chips, held
+        self.here = threading.get_ident()
+        self.classes: dict[bool, set[int]] = {True: set(), False: set()}
+        """By whether it was the test's thread."""
+        self.taken = 0
+        """Pictures that the test's thread has made."""
+        self.enough = threading.Event()
+
+    def face_id(self, row: int) -> str:
+        return self.chips.face_id(row)
+
+    def __getitem__(self, row: int) -> NDArray[np.uint8]:
+        mine = threading.get_ident() == self.here
+        self.classes[mine].add(os.sched_getscheduler(0))
+        if mine:
+            self.taken += 1
+            if self.taken == self.held:
+                self.enough.set()
+        else:
+            assert self.enough.wait(30), "whoever needs the batch does not help"
+        return self.chips[row]
+
+
+def test_threads_that_give_way_are_not_waited_for(tmp_path: Path) -> None:
+    """They are given no time at all until the rest of the batch is made by the one who needs it."""
+    loader = loaded(tmp_path, faces(), threads=2, behind=True)
+    watched = loader.chips = Watched(loader.chips, held=6)  # type: ignore[assignment]
+    (batch,) = loader([np.arange(8)])
+    assert batch.rows.tolist() == list(range(8))
+    assert watched.taken >= 6
+    assert watched.classes[False] <= {os.SCHED_IDLE}, "a thread that runs beside the step as its equal"
+    assert watched.classes[True] == {os.sched_getscheduler(0)} != {os.SCHED_IDLE}
+
+
+def test_without_a_step_on_the_same_cores_threads_are_like_any(tmp_path: Path) -> None:
+    loader = loaded(tmp_path, faces(), threads=2)
+    watched = loader.chips = Watched(loader.chips, held=1)  # type: ignore[assignment]
+    list(loader(some(6)))
+    assert watched.classes[False] <= {os.sched_getscheduler(0)}
+
+
+def test_altered_pictures_are_those_that_a_step_would_have_altered(tmp_path: Path) -> None:
+    """Also where one stands in for a chip that is none; and each batch by numbers of its own."""
+    augment = Augment(AugmentConfig(blur=0.5, jpeg=0.5, occlusion=0.5))
+    seeds = iter(range(100))
+    asked = some(8)
+    plain = list(loaded(tmp_path / "plain", faces(bad=(4, 17)), 40)(asked))
+    loader = loaded(tmp_path / "altered", faces(bad=(4, 17)), 40, behind=True)
+
+    def alter(shape: Sequence[int]) -> Sequence[Change]:
+        return augment.drawn(shape, torch.Generator().manual_seed(next(seeds)))
+
+    for seed, (given, found) in enumerate(zip(plain, loader(asked, alter=alter), strict=True)):
+        expected = augment(given.pixels_BCHW, torch.Generator().manual_seed(seed))
+        assert torch.equal(found.pixels_BCHW, expected)
+        assert found.pixels_BCHW.dtype == torch.float32
+        assert np.array_equal(found.rows, given.rows)
+
+
+def test_pictures_that_are_altered_in_no_way_are_shares_of_white(tmp_path: Path) -> None:
+    plain, altered = (loaded(tmp_path / name, faces())([np.arange(5)], alter=way) for name, way in WAYS.items())
+    assert torch.equal(next(altered).pixels_BCHW, next(plain).pixels_BCHW.float() / 255)
 
 
 def test_waiting_is_counted_and_work_meanwhile_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,8 @@ def test_only_training_pictures_are_altered(data, tmp_path, monkeypatch):
 
     class Spy(loop.Learner):
         def prepared(self, batch, generator=None):
-            altered.append((set(self_rows(batch)), generator is not None))
+            is_altered = generator is not None or batch.pixels_BCHW.is_floating_point()
+            altered.append((set(self_rows(batch)), is_altered))
             return super().prepared(batch, generator)
 
     def self_rows(batch):
@@ -121,6 +122,16 @@ def test_only_training_pictures_are_altered(data, tmp_path, monkeypatch):
     judged = [rows for rows, is_altered in altered if not is_altered]
     assert set().union(*judged) == val
     assert all(not rows & val for rows, is_altered in altered if is_altered)
+
+
+def test_pictures_altered_ahead_are_those_that_a_step_alters(data, tmp_path):
+    """A GPU's step alters its pictures itself, on a CPU they come altered."""
+    what = recipe(epochs=2, accumulate=2)
+    ahead = loop._Training(lesson(data, tmp_path / "ahead", what), quietly, lambda _: None)
+    within = loop._Training(lesson(data, tmp_path / "within", what), quietly, lambda _: None)
+    assert ahead.shares_cores
+    within.shares_cores = False
+    assert curve(ahead.run().history) == curve(within.run().history)
 
 
 def judged(**metrics):

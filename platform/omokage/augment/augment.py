@@ -4,7 +4,7 @@ Shape key: B pictures, C channels (red, green, blue), H rows, W columns.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import torch
@@ -66,11 +66,21 @@ class Augment:
                 f"pictures to augment are floats or uint8 of shape (B, 3, H, W), got {kind} of shape "
                 f"{tuple(pixels_BCHW.shape)}"
             )
-        table = torch.rand(len(_DRAWN), pixels_BCHW.shape[0], generator=generator, dtype=torch.float64)
-        draw = dict(zip(_DRAWN, table, strict=True))
-        changes = self.changes(draw, *pixels_BCHW.shape[2:]) if self.config.strength and pixels_BCHW.numel() else []
+        changes = self.drawn(pixels_BCHW.shape, generator)
         with torch.autocast(pixels_BCHW.device.type, enabled=False):  # 8 bits of a number are no 8 bits of a colour
             return changed(pixels_BCHW, changes).to(kind if kind.is_floating_point else torch.float32)
+
+    def drawn(self, shape: Sequence[int], generator: torch.Generator) -> list[Change]:
+        """Return what becomes of the pictures of a batch, when they are altered one by one.
+
+        Args:
+            shape: Of the batch: B, C, H, W.
+            generator: As for a call, which draws the same numbers.
+        """
+        table = torch.rand(len(_DRAWN), shape[0], generator=generator, dtype=torch.float64)
+        if not self.config.strength or not math.prod(shape):
+            return []
+        return self.changes(dict(zip(_DRAWN, table, strict=True)), *shape[2:])
 
     def changes(self, draw: dict[str, Tensor], height: int, width: int) -> list[Change]:
         """Return what becomes of pictures of a size, by numbers drawn for each of them from 0 to 1."""

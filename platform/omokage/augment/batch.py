@@ -77,6 +77,22 @@ def changed(pixels_BCHW: Tensor, changes: Sequence[Change]) -> Tensor:
     return pixels_BCHW
 
 
+def one_changed(number: int, given_HWC: NDArray[Any], changes: Sequence[Change]) -> Picture:
+    """Return the picture of a number in the batch after all changes, on the CPU.
+
+    Args:
+        number: From 0.
+        given_HWC: Floats, or uint8 of which 255 becomes 1.
+        changes: What becomes of it.
+    """
+    picture = given_HWC.astype(np.float32)
+    if given_HWC.dtype == np.uint8:
+        picture /= 255
+    for change in changes:
+        picture = change.one(number, picture)
+    return picture
+
+
 def _one_by_one(pixels_BCHW: Tensor, changes: Sequence[Change]) -> Tensor:
     if pixels_BCHW.is_floating_point():
         pixels_BCHW = pixels_BCHW.float()  # NumPy knows no bfloat16
@@ -86,12 +102,7 @@ def _one_by_one(pixels_BCHW: Tensor, changes: Sequence[Change]) -> Tensor:
 
     def work() -> None:
         for number, given, out in waiting:  # shared by all threads: who is free takes the next one
-            picture = given.astype(np.float32)
-            if given.dtype == np.uint8:
-                picture /= 255
-            for change in changes:
-                picture = change.one(number, picture)
-            out[:] = picture
+            out[:] = one_changed(number, given, changes)
 
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(threads) as pool:

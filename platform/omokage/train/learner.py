@@ -95,7 +95,10 @@ class Learner:
     def prepared(self, batch: Batch, generator: torch.Generator | None = None) -> Tensor:
         """Return a batch as the network takes it, ``pixels_BCHW``; altered only where a generator is given."""
         pixels_BCHW = batch.pixels_BCHW.to(self.device, non_blocking=True)
-        pixels_BCHW = pixels_BCHW.float().div_(255) if generator is None else self.augment(pixels_BCHW, generator)
+        if generator is not None:
+            pixels_BCHW = self.augment(pixels_BCHW, generator)
+        elif not pixels_BCHW.is_floating_point():
+            pixels_BCHW = pixels_BCHW.float().div_(255)
         return self.embedder.normalised(pixels_BCHW).contiguous(memory_format=self.precision.layout)
 
     def computing(self) -> AbstractContextManager[object]:
@@ -103,8 +106,12 @@ class Learner:
         kind = self.precision.autocast
         return torch.autocast(self.device.type, dtype=kind) if kind else contextlib.nullcontext()
 
-    def step(self, batches: Sequence[Batch], generator: torch.Generator) -> Taken:
+    def step(self, batches: Sequence[Batch], generator: torch.Generator | None) -> Taken:
         """Learn from some batches whose gradients are added up, and return what was found.
+
+        Args:
+            batches: Of this rank.
+            generator: Of what alters the pictures; None where they come altered.
 
         Raises:
             WorkError: The GPU has too little memory.

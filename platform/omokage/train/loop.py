@@ -25,7 +25,7 @@ from omokage.train import ranks, state, validate
 from omokage.train.batches import Batches
 from omokage.train.learner import Learner, Taken, finite
 from omokage.train.lesson import Lesson
-from omokage.train.loader import Batch, Loader
+from omokage.train.loader import Alter, Batch, Loader
 from omokage.train.outcome import Outcome, Progress
 from omokage.train.run import METRICS
 from omokage.train.split import labels
@@ -78,8 +78,10 @@ class _Training:
         self.steps = -(-self.batches.steps // self.loop.accumulate)
         self.learner = Learner(recipe, len(people), self.steps, lesson.device, lesson.start)
         size = self.learner.embedder.input.size
-        self.loader = Loader(lesson.chips, train_N, size, lesson.threads)
-        self.val_loader = Loader(lesson.chips, self.val_N, size, lesson.threads)
+        self.shares_cores = lesson.device.type == "cpu"
+        """Whether steps compute on the cores that make pictures; a GPU alters them itself."""
+        self.loader = Loader(lesson.chips, train_N, size, lesson.threads, behind=self.shares_cores)
+        self.val_loader = Loader(lesson.chips, self.val_N, size, lesson.threads, behind=self.shares_cores)
         self.val_rows = np.flatnonzero(self.val_N >= 0)
         self.validates = bool(list(validate.shown(self.val_N[self.val_rows])))
         self.checkpoints = Checkpoints(lesson.folder, lesson.token, lesson.device)
@@ -149,7 +151,8 @@ class _Training:
             self.progress.seconds = time.monotonic() - began
             self.progress.waited = self.loader.waited - waited
 
-        for step, batches in enumerate(_grouped(self.loader(rows), self.loop.accumulate), start.step):
+        made = self.loader(rows, alter=self._altering(start) if self.shares_cores else None)
+        for step, batches in enumerate(_grouped(made, self.loop.accumulate), start.step):
             self._step(Position(start.epoch, step), batches)
             self._show(start.epoch, step + 1)
             if step + 1 < self.steps and self._due(step + 1, every, seconds):
@@ -161,7 +164,7 @@ class _Training:
 
     def _step(self, at: Position, batches: list[Batch]) -> None:
         """Take a step; what it found is looked at after the next one has begun, so that a GPU never waits."""
-        taken = self.learner.step(batches, self._generator(at))
+        taken = self.learner.step(batches, None if self.shares_cores else self._generator(at))
         self._settle()
         self.pending = (at, batches, taken)
 
@@ -189,6 +192,12 @@ class _Training:
             f"(loss {taken.loss.item():g}, gradient {taken.norm.item():g}): lower --lr, or raise --warmup-epochs, or "
             f"take --precision float32. The faces of that step: {' '.join(faces)}"
         )
+
+    def _altering(self, start: Position) -> Alter:
+        """Return what alters the pictures of an epoch's batches from a step on, as the step itself would."""
+        steps = (self._generator(Position(start.epoch, step)) for step in itertools.count(start.step))
+        generators = (generator for generator in steps for _ in range(self.loop.accumulate))
+        return lambda shape: self.learner.augment.drawn(shape, next(generators))
 
     def _generator(self, at: Position) -> torch.Generator:
         """Return the generator that alters the pictures of a step of this rank."""
