@@ -36,7 +36,7 @@ BEGUN = (CONFIG, HEAD, SPLIT, START)
 class Size:
     """How much is measured."""
 
-    people: int = 24
+    people: int = 64
     pictures: int = 16
     steps: int = 8
     rounds: int = 12
