@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,6 +31,10 @@ AHEAD: Final = 3
 
 AHEAD_BEHIND: Final = 1
 """The same where threads give way: each that is made may take of the step's time, and whoever needs one helps."""
+
+PATIENCE: Final = 0.02
+"""Seconds that pictures which other threads have begun are waited for; they take a millisecond each, if a thread has
+a core. Those that give way may have none for as long as others compute, and then it is quicker to make them again."""
 
 NONE: Final = -1
 
@@ -189,6 +193,7 @@ class _Coming:
         self.rows_B, self.pixels_BHWC, self.changes = rows_B, pixels_BHWC, changes
         self.used_B = np.full(len(rows_B), NONE)
         """Row whose picture it became; ``NONE`` for none."""
+        self.made_B = np.zeros(len(rows_B), bool)
         self.tasks: list[Future[None]] = []
         """Of threads that ``work``."""
         self._picture = picture
@@ -196,19 +201,30 @@ class _Coming:
 
     def work(self) -> None:
         """Make pictures until all are begun, beside any other threads that do."""
-        out_BHWC = self.pixels_BHWC.numpy()
         for place, row in self._left:
-            if (found := self._picture(row)) is not None:
-                self.used_B[place], picture_HWC = found
-                changes = self.changes
-                out_BHWC[place] = picture_HWC if changes is None else one_changed(place, picture_HWC, changes)
+            self._make(place, row)
+
+    def _make(self, place: int, row: int) -> None:
+        """Make a picture; made twice, it is the same."""
+        if (found := self._picture(row)) is not None:
+            self.used_B[place], picture_HWC = found
+            changes = self.changes
+            out_HWC = self.pixels_BHWC[place].numpy()
+            out_HWC[:] = picture_HWC if changes is None else one_changed(place, picture_HWC, changes)
+        self.made_B[place] = True
 
     def end(self) -> None:
-        """Return when all are made. Threads that give way may have been given no time: what is left is made here."""
+        """Return when all are made: by those who have begun them, or here.
+
+        Raises:
+            DatasetError: No picture of a person can be decoded.
+        """
         self.work()
-        for task in self.tasks:
-            if not task.cancel():
-                task.result()
+        begun = [task for task in self.tasks if not task.cancel()]
+        for task in wait(begun, PATIENCE).done:
+            task.result()
+        for place in np.flatnonzero(~self.made_B).tolist():
+            self._make(place, int(self.rows_B[place]))
 
 
 def pinned() -> bool:
