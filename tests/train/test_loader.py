@@ -26,8 +26,6 @@ from omokage.vision.codec import decode, encode_jpeg
 
 PEOPLE, EACH = 6, 5
 
-WAYS = {"plain": None, "altered": lambda _: ()}
-
 
 def picture(seed: int, side: int = 96) -> NDArray[np.uint8]:
     """Return smooth blots, which no two seeds share."""
@@ -185,7 +183,9 @@ def test_an_error_in_a_thread_arrives(tmp_path: Path) -> None:
         list(loaded(tmp_path, faces())([np.array([1, 10_000])]))
 
 
-def test_batches_are_made_ahead_and_not_all(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("behind", "ahead"), [(False, module.AHEAD), (True, module.AHEAD_BEHIND)])
+def test_batches_are_made_ahead_and_not_all(tmp_path: Path, behind: bool, ahead: int) -> None:
+    """Where threads give way only one: each that is made during a step may take of its time."""
     asked: list[int] = []
 
     def rows() -> object:
@@ -193,24 +193,9 @@ def test_batches_are_made_ahead_and_not_all(tmp_path: Path) -> None:
             asked.append(number)
             yield rows_B
 
-    batches = loaded(tmp_path, faces())(rows())  # type: ignore[arg-type]
-    for taken in range(1, 10):
-        next(batches)
-        assert len(asked) == taken + module.AHEAD
-    batches.close()  # type: ignore[attr-defined]
-
-
-def test_where_threads_give_way_only_one_batch_is_made_ahead(tmp_path: Path) -> None:
-    """Each that is made during a step may take of its time; whoever takes a batch helps to make it."""
-    asked: list[int] = []
-
-    def rows() -> object:
-        for number, rows_B in enumerate(some(9)):
-            asked.append(number)
-            yield rows_B
-
-    for taken, _ in enumerate(loaded(tmp_path, faces(), behind=True)(rows()), start=1):  # type: ignore[arg-type]
-        assert len(asked) == min(9, taken + module.AHEAD_BEHIND)
+    for taken, _ in enumerate(loaded(tmp_path, faces(), behind=behind)(rows()), start=1):  # type: ignore[arg-type]
+        assert len(asked) == min(30, taken + ahead)
+    assert taken == 30
 
 
 class Watched:
@@ -277,8 +262,10 @@ def test_altered_pictures_are_those_that_a_step_would_have_altered(tmp_path: Pat
 
 
 def test_pictures_that_are_altered_in_no_way_are_shares_of_white(tmp_path: Path) -> None:
-    plain, altered = (loaded(tmp_path / name, faces())([np.arange(5)], alter=way) for name, way in WAYS.items())
-    assert torch.equal(next(altered).pixels_BCHW, next(plain).pixels_BCHW.float() / 255)
+    loader = loaded(tmp_path, faces())
+    (plain,) = loader([np.arange(5)])
+    (altered,) = loader([np.arange(5)], alter=lambda _: ())
+    assert torch.equal(altered.pixels_BCHW, plain.pixels_BCHW.float() / 255)
 
 
 def test_waiting_is_counted_and_work_meanwhile_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,7 +196,7 @@ class _Coming:
         self.made_B = np.zeros(len(rows_B), bool)
         self.tasks: list[Future[None]] = []
         """Of threads that ``work``."""
-        self._picture = picture
+        self._picture, self._out_BHWC = picture, pixels_BHWC.numpy()
         self._left = iter(enumerate(rows_B.tolist()))
 
     def work(self) -> None:
@@ -209,8 +209,7 @@ class _Coming:
         if (found := self._picture(row)) is not None:
             self.used_B[place], picture_HWC = found
             changes = self.changes
-            out_HWC = self.pixels_BHWC[place].numpy()
-            out_HWC[:] = picture_HWC if changes is None else one_changed(place, picture_HWC, changes)
+            self._out_BHWC[place] = picture_HWC if changes is None else one_changed(place, picture_HWC, changes)
         self.made_B[place] = True
 
     def end(self) -> None:
